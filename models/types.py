@@ -1,0 +1,274 @@
+"""How each kind of value is stored: one portable column type a kind, the same result on every database."""
+
+import math
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
+from enum import StrEnum
+from typing import Annotated, Any, TypeAlias
+
+import numpy as np
+import sqlalchemy as sa
+from numpy.typing import NDArray
+from pgvector import HalfVector
+from pgvector import Vector as VectorValue
+from pgvector.sqlalchemy import HALFVEC, VECTOR
+from pydantic import AfterValidator
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.engine import Dialect
+from sqlmodel.sql.sqltypes import UTCDateTime
+
+__all__ = [
+    "MAX_DIMENSIONS",
+    "MAX_INTEGER",
+    "MONEY_DIGITS",
+    "MONEY_PLACES",
+    "HalfVec",
+    "Json",
+    "JsonArray",
+    "JsonObject",
+    "JsonValue",
+    "Money",
+    "StringEnum",
+    "UTCDateTime",
+    "Vector",
+    "VectorLike",
+    "check_integer",
+    "check_json",
+    "check_money",
+    "check_text",
+    "check_time",
+    "vector_array",
+]
+
+MAX_INTEGER = 2**63 - 1
+"""Counters and sizes are BIGINT on both databases."""
+
+MAX_DIMENSIONS = 16_000
+"""The widest `vector` that pgvector stores."""
+
+MONEY_DIGITS = 18
+MONEY_PLACES = 10
+"""18 digits of which 10 are decimals: the most whose scaled form still fits SQLite's 64-bit integer."""
+
+MAX_JSON_DEPTH = 500
+"""Deeper nesting meets the recursion limit of the encoder on the way in or out."""
+
+VectorLike: TypeAlias = Sequence[float] | NDArray[np.floating[Any]]
+"""What a vector may come as; it is kept as float32."""
+
+
+def check_text(value: str) -> str:
+    """Refuse what PostgreSQL cannot store and SQLite would: NUL and lone surrogates."""
+    if "\0" in value:
+        raise ValueError("text must not contain NUL")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise ValueError("text must not contain a lone surrogate") from None
+    return value
+
+
+def check_integer(value: int) -> int:
+    if not -MAX_INTEGER <= value <= MAX_INTEGER:
+        raise ValueError("integer is out of the 64-bit range")
+    return value
+
+
+def check_time(value: datetime) -> datetime:
+    """The same instant in UTC; a naive datetime names no instant and is refused."""
+    if value.utcoffset() is None:
+        raise ValueError("datetime must carry a time zone")
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("datetime is out of range in UTC") from None
+
+
+def check_json(value: object) -> object:
+    """Refuse what one of the databases would change or reject: NaN, infinity, NUL, keys that are no text."""
+    _check_json(value, depth=0)
+    return value
+
+
+def _check_json(value: object, depth: int) -> None:
+    if depth > MAX_JSON_DEPTH:
+        raise ValueError(f"JSON is nested deeper than {MAX_JSON_DEPTH} levels")
+    if value is None or isinstance(value, bool | int):
+        return
+    if isinstance(value, str):
+        check_text(value)
+    elif isinstance(value, float):
+        if not math.isfinite(value):
+            raise ValueError("JSON must not contain NaN or infinity")
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            if not isinstance(key, str):
+                raise ValueError("JSON object keys must be text")
+            check_text(key)
+            _check_json(item, depth + 1)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            _check_json(item, depth + 1)
+    else:
+        raise ValueError(f"{type(value).__name__} is not a JSON value")
+
+
+def vector_array(value: object, dimensions: int | None = None) -> NDArray[np.float32]:
+    """`value` as float32, shape (dimensions,); raises ValueError for what has no direction or no place.
+
+    Zero vectors are refused whatever the metric: their cosine distance is NaN and sorts differently on each database.
+    """
+    try:
+        with np.errstate(over="ignore"):
+            array = np.asarray(value, dtype=np.float32)
+    except (TypeError, ValueError):
+        raise ValueError("vector must be a flat sequence of numbers") from None
+    if array.ndim != 1 or not 1 <= array.size <= MAX_DIMENSIONS:
+        raise ValueError(f"vector must have 1 to {MAX_DIMENSIONS} dimensions")
+    if dimensions is not None and array.size != dimensions:
+        raise ValueError(f"vector has {array.size} dimensions, its space has {dimensions}")
+    if not np.isfinite(array).all():
+        raise ValueError("vector must not contain NaN or infinity")
+    if not array.any():
+        raise ValueError("vector must not be zero")
+    return array
+
+
+JsonValue: TypeAlias = Annotated[Any, AfterValidator(check_json)]
+JsonObject: TypeAlias = Annotated[dict[str, Any], AfterValidator(check_json)]
+JsonArray: TypeAlias = Annotated[list[Any], AfterValidator(check_json)]
+
+
+class Json(sa.TypeDecorator[Any]):
+    """JSONB on PostgreSQL, JSON text on SQLite. `none_as_null=False` keeps Python's None as JSON null."""
+
+    impl = sa.JSON
+    cache_ok = True
+
+    def __init__(self, none_as_null: bool = True) -> None:
+        super().__init__(none_as_null=none_as_null)
+        self.none_as_null = none_as_null
+
+    def load_dialect_impl(self, dialect: Dialect) -> sa.types.TypeEngine[Any]:
+        kind = JSONB if dialect.name == "postgresql" else sa.JSON
+        return dialect.type_descriptor(kind(none_as_null=self.none_as_null))
+
+    def coerce_compared_value(self, op: object, value: object) -> sa.types.TypeEngine[Any]:
+        return sa.JSON().coerce_compared_value(op, value)  # type: ignore[arg-type]  # the base's own type for op is private
+
+    def process_bind_param(self, value: object, dialect: Dialect) -> object:
+        return check_json(value)
+
+
+class StringEnum(sa.TypeDecorator[StrEnum]):
+    """The lower-case value of a StrEnum as text; the CHECK stands on the table."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def __init__(self, kind: type[StrEnum]) -> None:
+        super().__init__()
+        self.kind = kind
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        return None if value is None else self.kind(value).value
+
+    def process_result_value(self, value: Any | None, dialect: Dialect) -> StrEnum | None:
+        return None if value is None else self.kind(value)
+
+
+class Money(sa.TypeDecorator[Decimal]):
+    """Exact amounts that the database can sum: NUMERIC on PostgreSQL, an integer scaled by 10**10 on SQLite."""
+
+    impl = sa.Numeric(MONEY_DIGITS, MONEY_PLACES)
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> sa.types.TypeEngine[Any]:
+        if dialect.name == "sqlite":
+            return dialect.type_descriptor(sa.BigInteger())
+        return dialect.type_descriptor(sa.Numeric(MONEY_DIGITS, MONEY_PLACES))
+
+    def process_bind_param(self, value: Decimal | None, dialect: Dialect) -> Decimal | int | None:
+        if value is None:
+            return None
+        amount = check_money(value)
+        return int(amount.scaleb(MONEY_PLACES)) if dialect.name == "sqlite" else amount
+
+    def process_result_value(self, value: Any | None, dialect: Dialect) -> Decimal | None:
+        if value is None:
+            return None
+        if dialect.name == "sqlite":
+            return Decimal(int(value)).scaleb(-MONEY_PLACES)
+        return Decimal(value).quantize(Decimal(1).scaleb(-MONEY_PLACES))
+
+
+def check_money(value: object) -> Decimal:
+    """`value` with exactly ten decimals; more of them, or nine digits before the point, are refused, not rounded."""
+    try:
+        amount = Decimal(value)  # type: ignore[arg-type]  # anything else raises, and is refused below
+        exact = amount.quantize(Decimal(1).scaleb(-MONEY_PLACES))
+    except (InvalidOperation, TypeError, ValueError):
+        raise ValueError("not an amount of money") from None
+    if exact != amount:
+        raise ValueError(f"an amount has at most {MONEY_PLACES} decimals")
+    if abs(exact) >= Decimal(10) ** (MONEY_DIGITS - MONEY_PLACES):
+        raise ValueError("amount is too large")
+    return exact
+
+
+class _BinaryVector(VECTOR):
+    """Leaves values to the codec of the connection: several times faster than pgvector's text form."""
+
+    cache_ok = True
+
+    def bind_processor(self, dialect: Dialect) -> None:
+        return None
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> None:
+        return None
+
+
+class _BinaryHalfVector(HALFVEC):
+    cache_ok = True
+
+    def bind_processor(self, dialect: Dialect) -> None:
+        return None
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> None:
+        return None
+
+
+class Vector(sa.TypeDecorator[list[float]]):
+    """`vector` without a width on PostgreSQL, little-endian float32 bytes on SQLite."""
+
+    impl = sa.LargeBinary
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> sa.types.TypeEngine[Any]:
+        kind = _BinaryVector() if dialect.name == "postgresql" else sa.LargeBinary()
+        return dialect.type_descriptor(kind)
+
+    def process_bind_param(self, value: VectorLike | None, dialect: Dialect) -> Any:
+        if value is None:
+            return None
+        array = vector_array(value)
+        return array if dialect.name == "postgresql" else array.astype("<f4").tobytes()
+
+    def process_result_value(self, value: Any | None, dialect: Dialect) -> list[float] | None:
+        if value is None:
+            return None
+        if isinstance(value, VectorValue):
+            return value.to_list()
+        numbers: list[float] = np.frombuffer(value, dtype="<f4").tolist()
+        return numbers
+
+
+class HalfVec(sa.TypeDecorator[Any]):
+    """A query vector for an index over half precision; PostgreSQL only."""
+
+    impl = _BinaryHalfVector
+    cache_ok = True
+
+    def process_bind_param(self, value: VectorLike | None, dialect: Dialect) -> Any:
+        return None if value is None else HalfVector(vector_array(value))
