@@ -1,0 +1,1 @@
+"""The command line of persona-store: `python3 -m scripts --help`."""
