@@ -1,5 +1,6 @@
 """How each kind of value is stored: one portable column type a kind, the same result on every database."""
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -38,6 +39,7 @@ __all__ = [
     "check_money",
     "check_text",
     "check_time",
+    "dump_json",
     "vector_array",
 ]
 
@@ -112,6 +114,11 @@ def _check_json(value: object, depth: int) -> None:
             _check_json(item, depth + 1)
     else:
         raise ValueError(f"{type(value).__name__} is not a JSON value")
+
+
+def dump_json(value: object) -> str:
+    """How every engine writes JSON: compact, as the text it is, without what is no JSON."""
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
 def vector_array(value: object, dimensions: int | None = None) -> NDArray[np.float32]:

@@ -1,0 +1,215 @@
+"""The database as an application holds it: it owns the engines, and every transaction begins and ends here."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypeVar
+
+import sqlalchemy as sa
+from pydantic import SecretStr
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from database import migrations
+from database.engine import Engines, create_engines, in_our_words, is_broken
+from database.errors import (
+    CommitUnknownError,
+    ConnectionLostError,
+    NotConnectedError,
+    StoreError,
+    TransactionError,
+    WrongLoopError,
+    translate,
+)
+from database.health import Health, pool_of, revision_of, version_of
+from database.raw import RawSql
+from database.session import OWNER, SETTINGS, Session
+from database.settings import Settings, load_settings
+from database.url import parse_url
+
+logger = logging.getLogger(__name__)
+logger.addHandler(logging.NullHandler())
+
+T = TypeVar("T")
+
+
+class Database(RawSql):
+    """One database of an application.
+
+    `source` is a URL in any form that people paste, or Settings; None reads Settings from the environment and `.env`.
+    Use it as an async context manager, or call `connect()` and `close()`. Nothing is opened before the first use, so
+    that an application starts while its database is down. It belongs to the event loop that connected it.
+    """
+
+    def __init__(self, source: str | sa.URL | Settings | None = None) -> None:
+        if isinstance(source, Settings):
+            self.settings = source
+        elif source is None:
+            self.settings = load_settings()
+        else:
+            address = source if isinstance(source, str) else source.render_as_string(hide_password=False)
+            self.settings = load_settings().model_copy(update={"database_url": SecretStr(address)})
+        self.url = parse_url(self.settings.database_url.get_secret_value())
+        self._engines: Engines | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._writing: set[asyncio.Task[object]] = set()
+        self._sandbox: AsyncConnection | None = None
+
+    def __repr__(self) -> str:
+        return f"Database({self.url!r})"
+
+    @property
+    def is_connected(self) -> bool:
+        return self._engines is not None
+
+    async def connect(self) -> None:
+        """Make the engines; connections are opened as they are needed."""
+        if self._engines is None:
+            replica = self.settings.database_read_url
+            read_url = None if replica is None else parse_url(replica.get_secret_value())
+            self._engines = create_engines(self.url, read_url, self.settings)
+            self._loop = asyncio.get_running_loop()
+
+    async def close(self) -> None:
+        """Close every connection; the database can be connected again afterwards."""
+        if self._engines is not None:
+            engines, self._engines = self._engines, None
+            await engines.dispose()
+
+    async def __aenter__(self) -> Self:
+        await self.connect()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def migrate(self, revision: str = "head", *, config: Path | None = None) -> None:
+        """Bring the schema to `revision`. `config` names an application's alembic.ini, if its migrations run too."""
+        engines = self._ready()
+        # An idle connection would keep the file's lock, and prepared statements of the old schema would fail.
+        await engines.dispose()
+        await migrations.upgrade(self.url, revision, config=config)
+
+    @asynccontextmanager
+    async def transaction(self, *, owner_id: str | None = None) -> AsyncIterator[Session]:
+        """A unit that writes: commit on a clean exit, rollback on any exception and on cancellation.
+
+        On SQLite it waits in line for the one writing connection and holds the write lock from its beginning. A task
+        that holds a unit there and opens another gets TransactionError at once. Raises CommitUnknownError where the
+        connection broke while COMMIT was on its way.
+        """
+        engines = self._ready()
+        task = asyncio.current_task()
+        assert task is not None
+        if engines.one_writer and self._sandbox is None:
+            if task in self._writing:
+                raise TransactionError("this task holds a transaction already; use nested() in it")
+            self._writing.add(task)
+        try:
+            async with self._open(engines.writer, owner_id) as session:
+                yield session
+                await session.flush()
+                if is_broken(await session.core()):
+                    raise TransactionError("a statement of this unit has failed; nothing of it was kept")
+                await _to_its_end(self._commit(session))
+            await session.run_hooks()
+        finally:
+            self._writing.discard(task)
+
+    @asynccontextmanager
+    async def session(self, *, owner_id: str | None = None) -> AsyncIterator[Session]:
+        """A unit that only reads: a write in it raises ReadOnlyError. It blocks no writer and waits for none."""
+        engines = self._ready()
+        task = asyncio.current_task()
+        if engines.one_connection and task in self._writing:
+            raise TransactionError("this task holds the one connection of a database in memory already")
+        async with self._open(engines.reader, owner_id) as session:
+            yield session
+
+    @asynccontextmanager
+    async def sandbox(self) -> AsyncIterator[Session]:
+        """For tests: whatever is done inside, in units of their own too, is one transaction, undone at the end.
+
+        Commits inside are savepoints, their hooks run. One task at a time; no concurrency.
+        """
+        engines = self._ready()
+        async with engines.writer.connect() as connection:
+            outer = await connection.begin()
+            self._sandbox = connection
+            try:
+                async with self.transaction() as session:
+                    yield session
+            finally:
+                self._sandbox = None
+                await _to_its_end(outer.rollback())
+
+    async def health(self) -> Health:
+        """Whether the database answers, and what it is. Never raises."""
+        name, host, port = self.url.database, self.url.host, self.url.port
+        try:
+            engines = self._ready()
+            async with engines.reader.connect() as connection:
+                version, revision = version_of(connection), await revision_of(connection)
+            pool = pool_of(engines.writer)
+            return Health("ok", "the database answers", name, version, host, port, revision, pool)
+        except Exception as error:
+            ours = translate(error)
+            message = str(ours) if isinstance(ours, StoreError) else type(error).__name__
+            return Health("error", message, name, host=host, port=port)
+
+    def _ready(self) -> Engines:
+        if self._engines is None:
+            raise NotConnectedError("the database is not connected; use `async with Database(...)` or connect()")
+        if self._loop is not asyncio.get_running_loop():
+            raise WrongLoopError("the database was connected in another event loop; make one for each loop")
+        return self._engines
+
+    @asynccontextmanager
+    async def _open(self, engine: AsyncEngine, owner_id: str | None) -> AsyncIterator[Session]:
+        info = {OWNER: owner_id, SETTINGS: self.settings}
+        if self._sandbox is None:
+            session = Session(engine, expire_on_commit=False, info=info)
+        else:
+            session = Session(
+                self._sandbox, expire_on_commit=False, info=info, join_transaction_mode="create_savepoint"
+            )
+        try:
+            try:
+                await session.connection()
+            except Exception as error:
+                raise (in_our_words(error) or error) from error.__cause__
+            yield session
+        finally:
+            await _to_its_end(session.close())
+
+    async def _commit(self, session: Session) -> None:
+        try:
+            await session.commit()
+        except ConnectionLostError as error:
+            raise CommitUnknownError(error.code) from error
+
+    @asynccontextmanager
+    async def _statements(self, *, writes: bool) -> AsyncIterator[AsyncConnection]:
+        unit = self.transaction() if writes else self.session()
+        async with unit as session:
+            yield await session.connection()
+
+
+async def _to_its_end(work: Awaitable[T]) -> T:
+    """Await `work` whole even when the task is cancelled meanwhile; the cancellation goes on after it."""
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        while not task.done():
+            try:
+                await asyncio.wait([task])
+            except asyncio.CancelledError:
+                continue
+        if not task.cancelled():
+            task.exception()
+        raise

@@ -1,0 +1,98 @@
+"""Engines for a URL, and what every connection of them does alike: our errors, slow statements, broken units."""
+
+import asyncio
+import logging
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.engine import Connection, Engine, ExceptionContext
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from database import postgres, sqlite
+from database.errors import TransactionError, translate
+from database.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+BROKEN = "persona_store_broken"
+STARTED = "persona_store_started"
+
+
+@dataclass(frozen=True, slots=True)
+class Engines:
+    """`writer` for units that write, `reader` for those that only read.
+
+    `one_writer`: all writers share one connection, so a task that holds it must not ask for it again.
+    `one_connection`: readers share it too.
+    """
+
+    writer: AsyncEngine
+    reader: AsyncEngine
+    one_writer: bool = False
+    one_connection: bool = False
+
+    async def dispose(self) -> None:
+        await self.writer.dispose()
+        await self.reader.dispose()
+
+
+def create_engines(url: sa.URL, read_url: sa.URL | None, settings: Settings) -> Engines:
+    on_sqlite = url.get_backend_name() == "sqlite"
+    if on_sqlite:
+        writer, reader = sqlite.create_engines(url, settings)
+    else:
+        writer = postgres.create_engine(url, settings)
+        reader = writer if read_url is None else postgres.create_engine(read_url, settings)
+    for engine in {writer.sync_engine, reader.sync_engine}:
+        _listen(engine, settings.slow_query_ms)
+    read_only = sqlite.read_only if on_sqlite else postgres.read_only
+    return Engines(writer, read_only(reader), one_writer=on_sqlite, one_connection=on_sqlite and reader is writer)
+
+
+def in_our_words(error: BaseException, *, disconnected: bool = False) -> BaseException | None:
+    """What the caller shall see instead of a driver's error; None: the error itself."""
+    if isinstance(error, sqlite.StatementCancelled):
+        return asyncio.CancelledError()
+    return translate(error, disconnected=disconnected)
+
+
+def is_broken(connection: Connection | AsyncConnection) -> bool:
+    """Whether a statement of the connection's transaction has failed and was not undone by a savepoint."""
+    return bool(connection.info.get(BROKEN))
+
+
+def _listen(engine: Engine, slow_query_ms: float) -> None:
+    @event.listens_for(engine, "handle_error")
+    def failed(context: ExceptionContext) -> BaseException | None:
+        connection, error = context.connection, context.original_exception
+        in_database = isinstance(context.sqlalchemy_exception, sa.exc.DBAPIError)
+        stopped = isinstance(error, sqlite.StatementCancelled)
+        if connection is not None and (in_database or stopped) and not context.is_disconnect:
+            connection.info[BROKEN] = True
+        return in_our_words(error, disconnected=context.is_disconnect)
+
+    @event.listens_for(engine, "begin")
+    @event.listens_for(engine, "rollback")
+    def mended(connection: Connection) -> None:
+        if not connection.invalidated and not connection.closed:
+            connection.info.pop(BROKEN, None)
+
+    @event.listens_for(engine, "rollback_savepoint")
+    def mended_to_savepoint(connection: Connection, name: str, context: None) -> None:
+        connection.info.pop(BROKEN, None)
+
+    @event.listens_for(engine, "before_cursor_execute")
+    def starts(connection: Connection, cursor: Any, statement: str, values: Any, context: Any, many: bool) -> None:
+        # PostgreSQL refuses to go on after a failed statement, SQLite would: one rule for both.
+        if is_broken(connection):
+            raise TransactionError("a statement of this unit has failed; expect failures inside nested()")
+        connection.info[STARTED] = time.perf_counter()
+
+    @event.listens_for(engine, "after_cursor_execute")
+    def ends(connection: Connection, cursor: Any, statement: str, values: Any, context: Any, many: bool) -> None:
+        took_ms = (time.perf_counter() - connection.info[STARTED]) * 1000
+        if took_ms >= slow_query_ms:
+            logger.warning("slow_query duration_ms=%.0f statement=%s", took_ms, " ".join(statement.split()))

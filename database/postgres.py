@@ -1,0 +1,120 @@
+"""How we connect to PostgreSQL: timeouts, TLS, the binary vector codec, and a check of what has idled."""
+
+import ssl
+import time
+from typing import Any
+
+import sqlalchemy as sa
+from pgvector.asyncpg import register_vector
+from sqlalchemy import event, exc
+from sqlalchemy.engine import Dialect
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from database.errors import ConfigurationError, StoreError, translate
+from database.settings import Settings
+from models.types import dump_json
+
+LEAST_SERVER = (16,)
+IDLE_SINCE = "persona_store_idle_since"
+KNOWS_VECTORS = "persona_store_knows_vectors"
+
+
+def create_engine(url: sa.URL, settings: Settings) -> AsyncEngine:
+    url, tls = _tls(url)
+    query = dict(url.query)
+    name = query.pop("application_name", settings.application_name)
+    timeout = query.pop("connect_timeout", settings.connect_timeout)
+    engine = create_async_engine(
+        url.set(query=query),
+        pool_size=settings.pool_size,
+        max_overflow=settings.max_overflow,
+        pool_timeout=settings.pool_timeout,
+        pool_recycle=settings.pool_recycle,
+        echo=settings.echo,
+        hide_parameters=True,
+        json_serializer=dump_json,
+        connect_args={
+            **tls,
+            "timeout": float(str(timeout)),
+            "server_settings": {
+                "application_name": str(name),
+                "statement_timeout": str(settings.statement_timeout_ms),
+                "idle_in_transaction_session_timeout": str(settings.idle_in_transaction_timeout_ms),
+            },
+        },
+    )
+    _listen(engine, settings.ping_after)
+    return engine
+
+
+def read_only(engine: AsyncEngine) -> AsyncEngine:
+    """The same pool; its transactions begin READ ONLY."""
+    return engine.execution_options(postgresql_readonly=True)
+
+
+def _tls(url: sa.URL) -> tuple[sa.URL, dict[str, Any]]:
+    """libpq's TLS words as asyncpg takes them."""
+    words = ("sslmode", "sslrootcert", "sslcert", "sslkey")
+    given = {word: str(url.query[word]) for word in words if word in url.query}
+    url = url.difference_update_query(words)
+    mode = given.get("sslmode")
+    if mode is None or len(given) == 1:
+        return url, {} if mode is None else {"ssl": mode}
+    try:
+        context = ssl.create_default_context(cafile=given.get("sslrootcert"))
+        if "sslcert" in given:
+            context.load_cert_chain(given["sslcert"], given.get("sslkey"))
+    except OSError as error:
+        raise ConfigurationError("the TLS files that the database URL names cannot be read") from error
+    context.check_hostname = mode == "verify-full"
+    if mode not in ("verify-full", "verify-ca"):
+        context.verify_mode = ssl.CERT_NONE
+    return url, {"ssl": context}
+
+
+def _listen(engine: AsyncEngine, ping_after: float) -> None:
+    sync_engine = engine.sync_engine
+
+    @event.listens_for(sync_engine, "do_connect")
+    def connect(dialect: Dialect, entry: ConnectionPoolEntry, args: Any, kwargs: Any) -> Any:
+        try:
+            return dialect.connect(*args, **kwargs)
+        except StoreError:
+            raise
+        except Exception as error:
+            ours = translate(error)
+            if ours is None:
+                raise
+            raise ours from error
+
+    @event.listens_for(sync_engine, "connect")
+    def connected(connection: Any, entry: ConnectionPoolEntry) -> None:
+        server = connection.driver_connection.get_server_version()
+        if (server.major,) < LEAST_SERVER:
+            raise ConfigurationError(f"PostgreSQL {LEAST_SERVER[0]} or newer is needed, this is {server.major}")
+        entry.info[KNOWS_VECTORS] = _register(connection)
+
+    @event.listens_for(sync_engine, "checkin")
+    def returned(connection: Any, entry: ConnectionPoolEntry) -> None:
+        entry.info[IDLE_SINCE] = time.monotonic()
+
+    @event.listens_for(sync_engine, "checkout")
+    def taken(connection: Any, entry: ConnectionPoolEntry, proxy: Any) -> None:
+        idle_since = entry.info.get(IDLE_SINCE)
+        if idle_since is not None and time.monotonic() - idle_since >= ping_after:
+            try:
+                sync_engine.dialect.do_ping(connection)
+            except Exception as error:
+                raise exc.InvalidatePoolError() from error
+        if not entry.info.get(KNOWS_VECTORS):
+            entry.info[KNOWS_VECTORS] = _register(connection)
+
+
+def _register(connection: Any) -> bool:
+    """Teach the connection pgvector's binary form; False while the extension is not there."""
+    try:
+        connection.run_async(register_vector)
+    except ValueError:
+        return False
+    return True

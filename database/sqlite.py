@@ -1,0 +1,140 @@
+"""How we connect to SQLite: one writer in fair order, readers beside it, real transactions, vector distances."""
+
+import asyncio
+import sqlite3
+from collections.abc import Awaitable, Callable
+from typing import Any, ParamSpec, TypeVar
+
+import aiosqlite
+import numpy as np
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.engine import Connection
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import AsyncAdaptedQueuePool
+
+from database.errors import ConfigurationError
+from database.settings import Settings
+from database.url import is_memory, make_parent_folder
+from models.types import dump_json
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+LEAST_LIBRARY = (3, 35)
+READ_ONLY = "persona_store_read_only"
+
+
+def create_engines(url: sa.URL, settings: Settings) -> tuple[AsyncEngine, AsyncEngine]:
+    """(writer, reader). In memory both are one connection; else readers have a pool of their own."""
+    if sqlite3.sqlite_version_info < LEAST_LIBRARY:
+        raise ConfigurationError(f"SQLite 3.{LEAST_LIBRARY[1]} or newer is needed, this is {sqlite3.sqlite_version}")
+    make_parent_folder(url)
+    writer = _create_engine(url, settings, 1, 0)
+    if is_memory(url):
+        return writer, writer
+    return writer, _create_engine(url, settings, settings.pool_size, settings.max_overflow)
+
+
+def read_only(engine: AsyncEngine) -> AsyncEngine:
+    """The same pool; its transactions take no write lock and refuse to write."""
+    return engine.execution_options(**{READ_ONLY: True})
+
+
+def _create_engine(url: sa.URL, settings: Settings, pool_size: int, max_overflow: int) -> AsyncEngine:
+    path = url.database or ":memory:"
+
+    def connect(*_: object, **options: Any) -> aiosqlite.Connection:
+        # isolation_level None: the driver begins nothing by itself, so that our BEGIN is the one that counts.
+        options["isolation_level"] = None
+        return _Connection(lambda: sqlite3.connect(path, **options), iter_chunk_size=64)
+
+    engine = create_async_engine(
+        url,
+        poolclass=AsyncAdaptedQueuePool,
+        pool_size=pool_size,
+        max_overflow=max_overflow,
+        pool_timeout=settings.pool_timeout,
+        echo=settings.echo,
+        hide_parameters=True,
+        json_serializer=dump_json,
+        connect_args={"async_creator_fn": connect},
+    )
+    pragmas = (
+        f"busy_timeout={settings.sqlite_busy_timeout_ms}",
+        "foreign_keys=ON",
+        "recursive_triggers=ON",
+        "journal_mode=WAL",
+        f"synchronous={settings.sqlite_synchronous}",
+        "temp_store=MEMORY",
+        "cache_size=-8000",
+    )
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def connected(connection: Any, entry: object) -> None:
+        cursor = connection.cursor()
+        for pragma in pragmas:
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+        for name, distance in DISTANCES.items():
+            connection.create_function(name, 2, distance, deterministic=True)
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def begin(connection: Connection) -> None:
+        reads = connection.get_execution_options().get(READ_ONLY, False)
+        if reads or is_memory(url):
+            # In memory the one connection serves both kinds of unit, so each says which it is.
+            connection.exec_driver_sql(f"PRAGMA query_only={'ON' if reads else 'OFF'}")
+        connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+
+    return engine
+
+
+class StatementCancelled(Exception):
+    """The task was cancelled and its statement has been stopped; the connection is as good as before.
+
+    Not a CancelledError until it has passed SQLAlchemy, which would throw the connection away: with it the whole
+    database in memory, or a cursor that keeps the write lock until the garbage collector finds it.
+    """
+
+
+class _Connection(aiosqlite.Connection):
+    """Stops the statement of a cancelled task; alone it would run to its end in its thread."""
+
+    async def _execute(self, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        execute: Callable[..., Awaitable[T]] = super()._execute
+        work = asyncio.ensure_future(execute(fn, *args, **kwargs))
+        try:
+            return await asyncio.shield(work)
+        except asyncio.CancelledError:
+            if self._connection is None:
+                raise
+            self._connection.interrupt()
+            await asyncio.wait([work])
+            raise StatementCancelled from work.exception()
+
+
+def _cosine(a: bytes, b: bytes) -> float:
+    x, y = _numbers(a), _numbers(b)
+    return float(1.0 - np.dot(x, y) / np.sqrt(np.dot(x, x) * np.dot(y, y)))
+
+
+def _l2(a: bytes, b: bytes) -> float:
+    difference = _numbers(a) - _numbers(b)
+    return float(np.sqrt(np.dot(difference, difference)))
+
+
+def _inner_product(a: bytes, b: bytes) -> float:
+    return float(-np.dot(_numbers(a), _numbers(b)))
+
+
+def _numbers(value: bytes) -> np.ndarray[Any, np.dtype[np.float64]]:
+    return np.frombuffer(value, dtype="<f4").astype(np.float64)
+
+
+DISTANCES: dict[str, Callable[[bytes, bytes], float]] = {
+    "distance_cosine": _cosine,
+    "distance_l2": _l2,
+    "distance_inner_product": _inner_product,
+}
+"""SQL functions on every connection; less is nearer, as pgvector's operators <=>, <-> and <#>."""

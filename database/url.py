@@ -1,0 +1,77 @@
+"""The forms in which people paste a database's address, brought to one."""
+
+from pathlib import Path
+from urllib.parse import unquote
+
+import sqlalchemy as sa
+from sqlalchemy.exc import ArgumentError
+
+from database.errors import ConfigurationError
+
+DRIVERS = {
+    "postgres": "postgresql+asyncpg",
+    "postgresql": "postgresql+asyncpg",
+    "postgresql+asyncpg": "postgresql+asyncpg",
+    "sqlite": "sqlite+aiosqlite",
+    "sqlite+aiosqlite": "sqlite+aiosqlite",
+}
+
+
+def parse_url(address: str | sa.URL) -> sa.URL:
+    """The address with its async driver; raises ConfigurationError, whose text never shows the address.
+
+    Understood: postgres://, postgresql://, sqlite:///file, sqlite:////absolute, :memory:, several hosts
+    (`host1:5432,host2:5432`), unix sockets (`?host=/folder`), `?sslmode=`, `?password=`, and a password with any
+    character in it, escaped or not.
+    """
+    if isinstance(address, sa.URL):
+        return _with_driver(address)
+    text = address.strip()
+    if text == ":memory:":
+        text = "sqlite:///:memory:"
+    scheme, separator, rest = text.partition("://")
+    if not separator:
+        raise ConfigurationError("a database URL begins with postgresql:// or sqlite:///")
+    try:
+        if scheme.startswith("sqlite"):
+            return _with_driver(sa.make_url(text))
+        return _with_driver(_server_url(scheme, rest))
+    except (ArgumentError, ValueError):
+        raise ConfigurationError("the database URL cannot be read") from None
+
+
+def _server_url(scheme: str, rest: str) -> sa.URL:
+    place, _, query = rest.partition("?")
+    login, at, place = place.rpartition("@")
+    hosts, slash, name = place.partition("/")
+    url = sa.make_url(f"{scheme}:///{name}" + (f"?{query}" if query else ""))
+    if at:
+        user, colon, password = login.partition(":")
+        url = url.set(username=unquote(user), password=unquote(password) if colon else None)
+    if "," in hosts:
+        return url.update_query_pairs([("host", host) for host in hosts.split(",")], append=True)
+    if hosts:
+        there = sa.make_url(f"{scheme}://{hosts}")
+        url = url.set(host=there.host, port=there.port)
+    return url
+
+
+def _with_driver(url: sa.URL) -> sa.URL:
+    driver = DRIVERS.get(url.drivername)
+    if driver is None:
+        raise ConfigurationError(f"no driver for {url.drivername}; use postgresql or sqlite")
+    secret = url.query.get("password")
+    if isinstance(secret, str):
+        # A password in the query is shown by repr(); in its own place it is masked.
+        url = url.difference_update_query(["password"]).set(password=secret)
+    return url.set(drivername=driver)
+
+
+def is_memory(url: sa.URL) -> bool:
+    """Whether a SQLite address names no file."""
+    return not url.database or url.database == ":memory:" or "mode=memory" in url.database
+
+
+def make_parent_folder(url: sa.URL) -> None:
+    if not is_memory(url) and url.database and not url.database.startswith("file:"):
+        Path(url.database).expanduser().parent.mkdir(parents=True, exist_ok=True)
