@@ -1,56 +1,72 @@
 """The command line: every command by its name, and what an error means for the exit code."""
 
 import importlib
-import importlib.util
 import sys
+from collections.abc import Sequence
 
 import typer
 
 from scripts.console import CHECK_FAILED, INTERRUPTED, UNREACHABLE, USAGE, err
 
-# The name on the command line and the module that holds its `command` function.
+# Name: the module with its `command` function, and one line for the overview.
 COMMANDS = {
-    "demo": "scripts.demo",
-    "test": "scripts.test",
-    "seed": "scripts.seed",
-    "import": "scripts.importing",
-    "migrate": "scripts.migrate",
-    "health": "scripts.health",
-    "check": "scripts.check",
-    "index": "scripts.index",
-    "with-postgres": "scripts.with_postgres",
+    "demo": ("scripts.demo", "Show the whole store at work on sample conversations."),
+    "test": ("scripts.test", "Run the tests on SQLite and PostgreSQL."),
+    "migrate": ("scripts.migrate", "Bring the database to the newest revision."),
+    "check": ("scripts.check", "Look for what will bite: drift, missing indexes, old servers."),
+    "health": ("scripts.health", "Say whether the database answers, and what it is."),
+    "seed": ("scripts.seed", "Store two sample personas with their modules."),
+    "import": ("scripts.importing", "Store conversations from a file of JSON lines."),
+    "index": ("scripts.index", "Build the vector index of an embedding space."),
+    "with-postgres": ("scripts.with_postgres", "Run a program against a throw-away PostgreSQL."),
 }
 
-app = typer.Typer(
-    name="python -m scripts",
-    help="persona-store: the memory of chat personas. "
-    "Exit codes: 0 ok, 1 a check failed, 2 usage, 3 database unreachable, 130 interrupted.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
-for name, module in COMMANDS.items():
-    if importlib.util.find_spec(module):
-        app.command(name)(importlib.import_module(module).command)
+
+def build(arguments: Sequence[str]) -> typer.Typer:
+    """The application; only the module of the command that is asked for is imported."""
+    app = typer.Typer(
+        help="The memory of chat personas, on SQLite and PostgreSQL.",
+        epilog="Exit codes: 0 ok, 1 a check failed, 2 usage, 3 database unreachable, 130 interrupted.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+    )
+    asked = next((word for word in arguments if not word.startswith("-")), None)
+    for name, (module, summary) in COMMANDS.items():
+        if name == asked:
+            app.command(name)(importlib.import_module(module).command)
+        else:
+            app.command(name, help=summary)(_not_asked)
+    return app
+
+
+def _not_asked() -> None:
+    """Stand in for a command that only the overview shows."""
 
 
 def main() -> None:
     """Run the command of sys.argv and exit: an error of ours is a sentence, never a traceback."""
+    try:
+        build(sys.argv[1:])(prog_name="python3 -m scripts")
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+    except Exception as error:
+        if (code := _exit_code(error)) is None:
+            raise
+        err.print(f"{type(error).__name__}: {error}", style="red", markup=False)
+        sys.exit(code)
+
+
+def _exit_code(error: Exception) -> int | None:
+    """What a script that called us may want to know; None for a mistake of ours."""
     from database.errors import ConfigurationError, StoreError, UnavailableError
     from scripts.postgres import PostgresUnavailableError
 
-    try:
-        app()
-    except (StoreError, PostgresUnavailableError) as error:
-        err.print(
-            f"{type(error).__name__.removesuffix('Error')}: {error}", style="red", markup=False
-        )
-        match error:
-            case UnavailableError() | PostgresUnavailableError():
-                sys.exit(UNREACHABLE)
-            case ConfigurationError():
-                sys.exit(USAGE)
-            case _:
-                sys.exit(CHECK_FAILED)
-    except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
+    match error:
+        case UnavailableError() | PostgresUnavailableError():
+            return UNREACHABLE
+        case ConfigurationError():
+            return USAGE
+        case StoreError():
+            return CHECK_FAILED
+    return None
