@@ -1,0 +1,217 @@
+"""What every repository can do: read its rows, and for most tables write them. Flushes, and never commits."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
+from typing import Any, ClassVar, Generic, TypeVar
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.orm import selectinload
+from sqlalchemy.sql.base import ExecutableOption
+from sqlmodel import col, select
+
+from database import Session
+from database.errors import InvalidInputError, NotFoundError
+from models import Entity
+from repositories.ownership import owner_of_new, require_references, table_of, visible, writable
+from repositories.pagination import Key, Page, decode_cursor, encode_cursor
+from repositories.validation import valid_changes, valid_id, valid_limit, valid_row
+
+ModelT = TypeVar("ModelT", bound=Entity)
+
+Condition = sa.ColumnElement[bool]
+
+BATCH = 500
+"""Rows of one INSERT: memory stays flat, and the parameters stay below the drivers' limits."""
+
+
+class ReadRepository(Generic[ModelT]):
+    """Reading verbs. In a session of one owner they see that owner's rows only; another's is simply not found."""
+
+    model: type[ModelT]
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+
+    async def get(self, id: UUID, *, load: Iterable[str] = ()) -> ModelT:
+        """The row as it is in the database now; `load` names relationships to read with it, one statement each.
+
+        Raises NotFoundError.
+        """
+        row = await self.get_or_none(id, load=load)
+        if row is None:
+            raise NotFoundError(self.model.__name__, id)
+        return row
+
+    async def get_or_none(self, id: UUID, *, load: Iterable[str] = ()) -> ModelT | None:
+        rows = await self._select(col(self.model.id) == valid_id(id), options=self._loads(load))
+        return rows[0] if rows else None
+
+    async def get_many(self, ids: Iterable[UUID], *, load: Iterable[str] = ()) -> Sequence[ModelT]:
+        """The rows in the order asked; an id that is not found is left out. At most 1000 ids."""
+        wanted = [valid_id(id, "ids") for id in ids]
+        if not wanted:
+            return []
+        valid_limit(len(wanted), "ids")
+        rows = await self._select(col(self.model.id).in_(wanted), options=self._loads(load))
+        found = {row.id: row for row in rows}
+        return [found[id] for id in wanted if id in found]
+
+    async def page(self, *, after: str | None = None, limit: int = 50) -> Page[ModelT]:
+        """Rows newest first, by id; `after` is the `next` of the page before. Raises InvalidCursorError."""
+        return await self._page(("id",), after=after, limit=limit)
+
+    async def count(self) -> int:
+        return await self._count()
+
+    async def exists(self, id: UUID) -> bool:
+        return await self._count(col(self.model.id) == valid_id(id)) > 0
+
+    async def _select(
+        self, *conditions: Condition, options: Sequence[ExecutableOption] = (), lock: bool = False
+    ) -> Sequence[ModelT]:
+        """Entities as they are now: what the session holds of them is refreshed."""
+        await self.session.core()
+        statement = (
+            select(self.model)
+            .where(*conditions, *visible(self.model, self.session.owner_id))
+            .options(*options)
+            .execution_options(populate_existing=True)
+        )
+        if lock:
+            statement = statement.with_for_update(key_share=True)
+        return (await self.session.exec(statement)).all()
+
+    async def _count(self, *conditions: Condition) -> int:
+        connection = await self.session.core()
+        statement = (
+            sa.select(sa.func.count())
+            .select_from(table_of(self.model))
+            .where(*conditions, *visible(self.model, self.session.owner_id))
+        )
+        return int((await connection.execute(statement)).scalar_one())
+
+    async def _page(
+        self, order: Sequence[str], *conditions: Condition, after: str | None, limit: int, descending: bool = True
+    ) -> Page[ModelT]:
+        """A keyset page by columns that together are unique; one row more than asked tells whether there is a next."""
+        await self.session.core()
+        columns = [table_of(self.model).c[name] for name in order]
+        name = f"{self.model.__tablename__}:{','.join(order)}:{descending}"
+        statement = select(self.model).where(*conditions, *visible(self.model, self.session.owner_id))
+        if after is not None:
+            keys = decode_cursor(after, name, [column.type.python_type for column in columns])
+            values = [sa.bindparam(None, key, type_=column.type) for key, column in zip(keys, columns, strict=True)]
+            place = sa.tuple_(*columns) < sa.tuple_(*values) if descending else sa.tuple_(*columns) > sa.tuple_(*values)
+            statement = statement.where(place)
+        ordered = statement.order_by(*(column.desc() if descending else column.asc() for column in columns))
+        found = (
+            await self.session.exec(ordered.limit(valid_limit(limit) + 1).execution_options(populate_existing=True))
+        ).all()
+        rows = found[:limit]
+        more = len(found) > limit
+        last: list[Key] = [getattr(rows[-1], key) for key in order] if more else []
+        return Page(rows, encode_cursor(name, last) if more else None)
+
+    def _loads(self, names: Iterable[str]) -> list[ExecutableOption]:
+        relationships = sa.inspect(self.model).relationships
+        options: list[ExecutableOption] = []
+        for name in names:
+            if name not in relationships:
+                raise InvalidInputError("load", "is not a relationship")
+            options.append(selectinload(getattr(self.model, name)))
+        return options
+
+
+class Repository(ReadRepository[ModelT]):
+    """Writing verbs. `create` stands in each repository, with the columns that a caller may give."""
+
+    fixed: ClassVar[frozenset[str]] = frozenset()
+    """Columns of this table that no caller changes, besides the key, the owner and the times."""
+
+    async def create_many(self, rows: Iterable[Mapping[str, object]]) -> Sequence[UUID]:
+        """The bulk path: rows by column name, each validated; returns the ids in the order given.
+
+        A statement for each 500 rows. Memory stays flat, for an iterator too. Nothing is kept if one row is refused
+        and the error leaves the unit.
+        """
+        connection = await self.session.core()
+        ids: list[UUID] = []
+        waiting = iter(rows)
+        while batch := [self._valid(row) for row in islice(waiting, BATCH)]:
+            await self._require(batch)
+            await connection.execute(sa.insert(table_of(self.model)), [_columns(row) for row in batch])
+            ids.extend(row.id for row in batch)
+        return ids
+
+    async def update(self, id: UUID, **changes: object) -> ModelT:
+        """Change the named columns only, in one statement; raises NotFoundError, InvalidInputError for another name."""
+        key = valid_id(id)
+        values = valid_changes(self.model, changes, {"id", "owner_id", "created_at", "updated_at", *self.fixed})
+        self._check(values)
+        await require_references(self.session, self.model, [values])
+        await self.session.core()
+        statement = (
+            sa.update(self.model)
+            .where(col(self.model.id) == key, *writable(self.model, self.session.owner_id))
+            .values(**values)
+            .returning(self.model)
+            .execution_options(populate_existing=True, synchronize_session=False)
+        )
+        row: ModelT | None = (await self.session.exec(statement)).scalar_one_or_none()
+        if row is None:
+            raise NotFoundError(self.model.__name__, id)
+        return row
+
+    async def delete(self, id: UUID) -> bool:
+        """Whether there was such a row. What belongs to it goes with it, in the database."""
+        return await self.delete_many([id]) > 0
+
+    async def delete_many(self, ids: Iterable[UUID]) -> int:
+        """How many rows there were of these, at most 1000 ids."""
+        keys = [valid_id(id, "ids") for id in ids]
+        if not keys:
+            return 0
+        valid_limit(len(keys), "ids")
+        return await self._delete(col(self.model.id).in_(keys))
+
+    async def lock(self, id: UUID) -> ModelT:
+        """The row, locked until the unit ends; on SQLite the unit holds the one write lock already.
+
+        FOR NO KEY UPDATE: rows that refer to it may be written meanwhile. Raises NotFoundError.
+        """
+        rows = await self._select(col(self.model.id) == valid_id(id), lock=True)
+        if not rows:
+            raise NotFoundError(self.model.__name__, id)
+        return rows[0]
+
+    async def _create(self, **values: object) -> ModelT:
+        row = self._valid(values)
+        await self._require([row])
+        self.session.add(row)
+        await self.session.flush()
+        return row
+
+    def _valid(self, values: Mapping[str, object]) -> ModelT:
+        given = dict(values)
+        if "owner_id" in self.model.model_fields:
+            owner = given.get("owner_id")
+            given["owner_id"] = owner_of_new(self.session, owner if isinstance(owner, str) else None)
+        row = valid_row(self.model, given)
+        self._check(_columns(row))
+        return row
+
+    def _check(self, values: Mapping[str, object]) -> None:
+        """For rules over several columns that a repository states."""
+
+    async def _require(self, rows: Sequence[ModelT]) -> None:
+        await require_references(self.session, self.model, [_columns(row) for row in rows])
+
+    async def _delete(self, *conditions: Condition) -> int:
+        connection = await self.session.core()
+        statement = sa.delete(table_of(self.model)).where(*conditions, *writable(self.model, self.session.owner_id))
+        return int((await connection.execute(statement)).rowcount)
+
+
+def _columns(row: Entity) -> dict[str, Any]:
+    return {column.name: getattr(row, column.name) for column in table_of(type(row)).columns}

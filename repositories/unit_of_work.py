@@ -1,0 +1,1 @@
+"""One transaction with every repository at hand."""

@@ -1,0 +1,79 @@
+"""Bad input, refused in our own words before a statement is built: the same on both databases."""
+
+from collections.abc import Collection, Mapping
+from typing import TypeVar
+from uuid import UUID
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from database.errors import DimensionError, InvalidInputError
+from models import Base, EmbeddingSpace
+from models.types import MAX_INTEGER, VectorLike, vector_array
+
+ModelT = TypeVar("ModelT", bound=Base)
+
+MAX_LIMIT = 1_000
+"""The most rows of one page."""
+
+
+def valid_row(model: type[ModelT], values: Mapping[str, object]) -> ModelT:
+    """A whole new row; a field that is missing, unknown or bad is refused by its name."""
+    try:
+        return model.model_validate(dict(values))
+    except ValidationError as error:
+        raise _refusal(error) from None
+
+
+def valid_changes(model: type[Base], changes: Mapping[str, object], fixed: Collection[str] = ()) -> dict[str, object]:
+    """The named fields as their columns take them. `fixed` are fields that no caller changes."""
+    probe = model()
+    for name, value in changes.items():
+        if name not in model.model_fields:
+            raise InvalidInputError(name, "is not a column")
+        if name in fixed:
+            raise InvalidInputError(name, "cannot be changed")
+        try:
+            setattr(probe, name, value)
+        except ValidationError as error:
+            raise _refusal(error) from None
+    return {name: getattr(probe, name) for name in changes}
+
+
+def valid_id(value: object, field: str = "id") -> UUID:
+    """Drivers differ in what they take for a UUID; all of them take this."""
+    if isinstance(value, UUID):
+        return value
+    try:
+        return UUID(str(value))
+    except ValueError:
+        raise InvalidInputError(field, "is not a UUID") from None
+
+
+def valid_limit(value: object, field: str = "limit", most: int = MAX_LIMIT) -> int:
+    """SQLite takes a negative LIMIT for none at all."""
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
+        raise InvalidInputError(field, f"must be 1 to {most}")
+    return value
+
+
+def valid_position(value: object, field: str) -> int:
+    return valid_limit(value, field, MAX_INTEGER)
+
+
+def valid_vector(value: VectorLike, space: EmbeddingSpace, field: str = "vector") -> NDArray[np.float32]:
+    """float32, of the width of its space; raises DimensionError for another width."""
+    try:
+        array = vector_array(value)
+    except ValueError as error:
+        raise InvalidInputError(field, str(error)) from None
+    if array.size != space.dimensions:
+        raise DimensionError(space.dimensions, array.size, field)
+    return array
+
+
+def _refusal(error: ValidationError) -> InvalidInputError:
+    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    field = str(first["loc"][0]) if first["loc"] else "row"
+    return InvalidInputError(field, str(first["msg"]).removeprefix("Value error, "))
