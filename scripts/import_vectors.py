@@ -44,11 +44,12 @@ def load_vectors(path: Path, stem: str = "message") -> dict[str, NDArray[np.floa
 
 def _read(path: Path, *names: str) -> list[NDArray[np.generic]]:
     try:
-        archive = np.load(path, allow_pickle=False)
-        if not isinstance(archive, NpzFile):
-            raise InvalidInputError("vectors", "the file is not a .npz of named arrays")
-        with archive:
-            return [_array(archive, name) for name in names]
+        with path.open("rb") as file:  # numpy leaves a file open that it cannot read
+            archive = np.load(file, allow_pickle=False)
+            if not isinstance(archive, NpzFile):
+                raise InvalidInputError("vectors", "the file is not a .npz of named arrays")
+            with archive:
+                return [_array(archive, name) for name in names]
     except InvalidInputError:  # a ValueError itself, and already says what is wrong
         raise
     except (BadZipFile, zlib.error, ValueError, EOFError) as error:
