@@ -90,9 +90,14 @@ class Database(RawSql):
     async def migrate(self, revision: str = "head", *, config: Path | None = None) -> None:
         """Bring the schema to `revision`. `config` names an application's alembic.ini, if its migrations run too."""
         engines = self._ready()
+        if engines.one_connection:
+            # What is in memory is gone with its connection.
+            async with engines.writer.connect() as only:
+                await migrations.upgrade(self.url, revision, config=config, settings=self.settings, connection=only)
+            return
         # An idle connection would keep the file's lock, and prepared statements of the old schema would fail.
         await engines.dispose()
-        await migrations.upgrade(self.url, revision, config=config)
+        await migrations.upgrade(self.url, revision, config=config, settings=self.settings)
 
     @asynccontextmanager
     async def transaction(self, *, owner_id: str | None = None) -> AsyncIterator[Session]:

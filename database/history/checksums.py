@@ -63,7 +63,7 @@ def changed(connection: Connection, scripts: ScriptDirectory, heads: tuple[str, 
     files = applied(scripts, heads)
     rows = connection.execute(
         sa.select(APPLIED.c.revision, APPLIED.c.filename, APPLIED.c.checksum).order_by(APPLIED.c.filename)
-    ).tuples()
+    )
     return [
         f"{filename} was changed after it was applied"
         for revision, filename, then in rows

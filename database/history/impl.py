@@ -130,7 +130,7 @@ class OnSQLite(SQLiteImpl):
     def _unseen(self, table: str, seen: set[str], kind: str) -> dict[str, str]:
         assert self.connection is not None
         query = "SELECT name, sql FROM sqlite_master WHERE type = :kind AND tbl_name = :table AND sql IS NOT NULL"
-        rows = self.connection.execute(sa.text(query), {"kind": kind, "table": table}).tuples()
+        rows = self.connection.execute(sa.text(query), {"kind": kind, "table": table})
         return {name: sql for name, sql in rows if name not in seen}
 
 
