@@ -11,7 +11,7 @@ from sqlalchemy.sql.base import ExecutableOption
 from sqlmodel import col, select
 
 from database import Session
-from database.errors import InvalidInputError, NotFoundError
+from database.errors import InvalidInputError, NotFoundError, StoreError
 from models import Entity
 from repositories.ownership import owner_of_new, require_references, table_of, visible, writable
 from repositories.pagination import Key, Page, decode_cursor, encode_cursor
@@ -150,18 +150,13 @@ class Repository(ReadRepository[ModelT]):
         values = valid_changes(self.model, changes, {"id", "owner_id", "created_at", "updated_at", *self.fixed})
         self._check(values)
         await require_references(self.session, self.model, [values])
-        await self.session.core()
-        statement = (
-            sa.update(self.model)
-            .where(col(self.model.id) == key, *writable(self.model, self.session.owner_id))
-            .values(**values)
-            .returning(self.model)
-            .execution_options(populate_existing=True, synchronize_session=False)
-        )
-        row: ModelT | None = (await self.session.exec(statement)).scalar_one_or_none()
-        if row is None:
-            raise NotFoundError(self.model.__name__, id)
-        return row
+        guard = self._guard(values)
+        row = await self._update(key, values, *([] if guard is None else [guard[0]]))
+        if row is not None:
+            return row
+        if guard is not None and await self._count(col(self.model.id) == key, *self._writable()):
+            raise guard[1]
+        raise NotFoundError(self.model.__name__, id)
 
     async def delete(self, id: UUID) -> bool:
         """Whether there was such a row. What belongs to it goes with it, in the database."""
@@ -204,12 +199,31 @@ class Repository(ReadRepository[ModelT]):
     def _check(self, values: Mapping[str, object]) -> None:
         """For rules over several columns that a repository states."""
 
+    def _guard(self, values: Mapping[str, object]) -> tuple[Condition, StoreError] | None:
+        """For a rule about the row as it is: when it takes these values, and what is raised when it does not."""
+        return None
+
+    def _writable(self) -> list[Condition]:
+        return writable(self.model, self.session.owner_id)
+
+    async def _update(self, id: UUID, values: Mapping[str, object], *conditions: Condition) -> ModelT | None:
+        await self.session.core()
+        statement = (
+            sa.update(self.model)
+            .where(col(self.model.id) == id, *conditions, *self._writable())
+            .values(**values)
+            .returning(self.model)
+            .execution_options(populate_existing=True, synchronize_session=False)
+        )
+        row: ModelT | None = (await self.session.exec(statement)).scalar_one_or_none()
+        return row
+
     async def _require(self, rows: Sequence[ModelT]) -> None:
         await require_references(self.session, self.model, [_columns(row) for row in rows])
 
     async def _delete(self, *conditions: Condition) -> int:
         connection = await self.session.core()
-        statement = sa.delete(table_of(self.model)).where(*conditions, *writable(self.model, self.session.owner_id))
+        statement = sa.delete(table_of(self.model)).where(*conditions, *self._writable())
         return int((await connection.execute(statement)).rowcount)
 
 
