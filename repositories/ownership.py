@@ -123,5 +123,6 @@ def table_of(model: type[Base]) -> sa.Table:
     return table
 
 
-MODELS: dict[str, type[Base]] = {table_of(model).name: model for model in [*OWNED, *PARENTS, EmbeddingSpace]}
+EVERY: tuple[type[Base], ...] = (*OWNED, *PARENTS, EmbeddingSpace)
+MODELS = {table_of(model).name: model for model in EVERY}
 """Every model that a foreign key may lead to, by its table."""

@@ -32,7 +32,7 @@ class Page(Generic[RowT]):
 
 
 def encode_cursor(order: str, keys: Sequence[Key]) -> str:
-    """Where a page of this order ended; text without meaning for a caller. It grants nothing: the owner is the session's."""
+    """Where a page of this order ended. It grants nothing: whose rows are read is the session's to say."""
     plain = [
         key.isoformat() if isinstance(key, datetime) else key if isinstance(key, int) else str(key) for key in keys
     ]

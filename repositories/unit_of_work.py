@@ -1,1 +1,93 @@
 """One transaction with every repository at hand."""
+
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from types import TracebackType
+from typing import Self
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from database import Database, RawSql, Session
+from database.errors import NotConnectedError
+from database.session import Hook
+from repositories.artifact import ArtifactRepository
+from repositories.conversation import ConversationRepository
+from repositories.embedding import EmbeddingRepository
+from repositories.embedding_space import EmbeddingSpaceRepository
+from repositories.llm_call import LLMCallRepository
+from repositories.memory import MemoryRepository
+from repositories.message import MessageRepository
+from repositories.module import ModuleRepository
+from repositories.persona import PersonaRepository
+from repositories.run import RunRepository
+from repositories.state import StateRepository
+from repositories.step import StepRepository
+
+
+class UnitOfWork(RawSql):
+    """`async with UnitOfWork(database, owner_id=...) as uow:` commits at its end, or keeps nothing.
+
+    With an owner its repositories see and make that owner's rows only. The raw-SQL verbs run in the same transaction,
+    and see every row.
+    """
+
+    session: Session
+    personas: PersonaRepository
+    modules: ModuleRepository
+    conversations: ConversationRepository
+    messages: MessageRepository
+    states: StateRepository
+    memories: MemoryRepository
+    embedding_spaces: EmbeddingSpaceRepository
+    embeddings: EmbeddingRepository
+    runs: RunRepository
+    steps: StepRepository
+    artifacts: ArtifactRepository
+    llm_calls: LLMCallRepository
+
+    def __init__(self, database: Database, *, owner_id: str | None = None) -> None:
+        self._database = database
+        self._owner_id = owner_id
+        self._unit: AbstractAsyncContextManager[Session] | None = None
+
+    async def __aenter__(self) -> Self:
+        unit = self._database.transaction(owner_id=self._owner_id)
+        self._attach(await unit.__aenter__())
+        self._unit = unit
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> bool | None:
+        assert self._unit is not None
+        unit, self._unit = self._unit, None
+        return await unit.__aexit__(kind, error, traceback)
+
+    def nested(self) -> AbstractAsyncContextManager[Session]:
+        """A savepoint: an exception inside undoes what was done inside, and goes on outward."""
+        return self.session.nested()
+
+    def on_commit(self, hook: Hook) -> None:
+        """Run `hook` after the commit; never if the unit is rolled back."""
+        self.session.on_commit(hook)
+
+    def _attach(self, session: Session) -> None:
+        self.session = session
+        self.personas = PersonaRepository(session)
+        self.modules = ModuleRepository(session)
+        self.conversations = ConversationRepository(session)
+        self.messages = MessageRepository(session)
+        self.states = StateRepository(session)
+        self.memories = MemoryRepository(session)
+        self.embedding_spaces = EmbeddingSpaceRepository(session)
+        self.embeddings = EmbeddingRepository(session)
+        self.runs = RunRepository(session)
+        self.steps = StepRepository(session)
+        self.artifacts = ArtifactRepository(session)
+        self.llm_calls = LLMCallRepository(session)
+
+    @asynccontextmanager
+    async def _statements(self, *, writes: bool) -> AsyncIterator[AsyncConnection]:
+        if self._unit is None:
+            raise NotConnectedError("the unit of work has not begun or has ended")
+        yield await self.session.core()

@@ -2,11 +2,20 @@
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 
-def insert_for(connection: AsyncConnection, table: sa.Table) -> postgresql.Insert | sqlite.Insert:
-    """An INSERT that knows `on_conflict_do_update` and `on_conflict_do_nothing`, for this connection's database."""
-    if connection.dialect.name == "postgresql":
+def insert_into(dialect_name: str, table: sa.Table) -> postgresql.Insert | sqlite.Insert:
+    """An INSERT that knows `on_conflict_do_update` and `on_conflict_do_nothing`, for this database."""
+    if dialect_name == "postgresql":
         return postgresql.insert(table)
     return sqlite.insert(table)
+
+
+def writes_in_cte(dialect_name: str) -> bool:
+    """Whether one statement can write two tables, as `WITH i AS (INSERT ..) UPDATE ..` does."""
+    return dialect_name == "postgresql"
+
+
+def was_inserted(table: sa.Table) -> sa.ColumnElement[bool]:
+    """In RETURNING of an upsert on PostgreSQL: a new row has no earlier version, so no `xmax`."""
+    return sa.literal_column(f"{table.name}.xmax", sa.BigInteger) == sa.literal_column("0")

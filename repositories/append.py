@@ -1,0 +1,122 @@
+"""The statements behind `messages.append`: one on PostgreSQL, two on SQLite, built once for each.
+
+The conversation's row is locked first, so positions have no gap and come in the order of the locks; an id that is
+there already takes no position.
+"""
+
+from functools import cache
+from typing import Any
+
+import sqlalchemy as sa
+
+from models import Conversation, Message
+from repositories.ownership import table_of
+from repositories.upsert import insert_into, was_inserted, writes_in_cte
+
+CONVERSATIONS = table_of(Conversation)
+MESSAGES = table_of(Message)
+
+COMPUTED = ("conversation_id", "position", "episode")
+GIVEN = [column.name for column in MESSAGES.columns if column.name not in COMPUTED]
+"""Columns whose values the caller's parameters give; the others come from the conversation's row."""
+
+
+@cache
+def append_statement(dialect_name: str, owned: bool) -> sa.Executable:
+    """Parameters, by `parameter(name)`: GIVEN, conversation_id, given_episode, episode_before, owner_id if `owned`.
+
+    One row with the message as it is stored and `inserted`; on PostgreSQL the counters are written too. A row of
+    nulls: the id belongs to another conversation's message. No row: no such conversation, or, on SQLite, the id is
+    taken: `stored_statement` tells.
+    """
+    place = sa.select(
+        CONVERSATIONS.c.id.label("conversation_id"),
+        (CONVERSATIONS.c.last_position + 1).label("position"),
+        _episode().label("episode"),
+    ).where(*_place(owned))
+    if not writes_in_cte(dialect_name):
+        return (
+            insert_into(dialect_name, MESSAGES)
+            .from_select([*GIVEN, *COMPUTED], place.with_only_columns(*_given(), *place.selected_columns), False)
+            .on_conflict_do_nothing(index_elements=["id"])
+            .returning(*MESSAGES.columns, sa.true().label("inserted"))
+        )
+    c = place.with_for_update(key_share=True).cte("c")
+    insert = insert_into(dialect_name, MESSAGES).from_select(
+        [*GIVEN, *COMPUTED], sa.select(*_given(), *(c.c[name] for name in COMPUTED)), False
+    )
+    i = (
+        insert.on_conflict_do_update(
+            index_elements=["id"],
+            set_={"id": MESSAGES.c.id},
+            where=MESSAGES.c.conversation_id == insert.excluded.conversation_id,
+        )
+        .returning(*MESSAGES.columns, was_inserted(MESSAGES).label("inserted"))
+        .cte("i")
+    )
+    inserted = sa.select(i.c.inserted).scalar_subquery()
+    counted = counters_statement().where(inserted).returning(sa.literal(1)).cte("u")
+    return sa.select(i).select_from(c.outerjoin(i, sa.true())).add_cte(counted)
+
+
+@cache
+def counters_statement() -> sa.Update:
+    """What a new message adds to its conversation; the parameters of `append_statement`."""
+    row = CONVERSATIONS.c
+    return (
+        sa.update(CONVERSATIONS)
+        .where(row.id == _bound("conversation_id", row.id))
+        .values(
+            last_position=row.last_position + 1,
+            last_episode=sa.case((_episode() > row.last_episode, _episode()), else_=row.last_episode),
+            message_count=row.message_count + 1,
+            input_tokens=row.input_tokens + sa.func.coalesce(_parameter("input_tokens"), 0),
+            output_tokens=row.output_tokens + sa.func.coalesce(_parameter("output_tokens"), 0),
+            last_message_at=_parameter("sent_at"),
+            # A new message is no change of the conversation by a caller.
+            updated_at=row.updated_at,
+        )
+    )
+
+
+@cache
+def stored_statement(owned: bool) -> sa.Select[Any]:
+    """The message of this id in this conversation, nulls if there is none; no row without the conversation."""
+    joined = CONVERSATIONS.outerjoin(
+        MESSAGES,
+        (MESSAGES.c.id == _parameter("id")) & (MESSAGES.c.conversation_id == CONVERSATIONS.c.id),
+    )
+    return sa.select(*MESSAGES.columns, sa.false().label("inserted")).select_from(joined).where(*_place(owned))
+
+
+def _place(owned: bool) -> list[sa.ColumnElement[bool]]:
+    conditions = [CONVERSATIONS.c.id == _bound("conversation_id", CONVERSATIONS.c.id)]
+    if owned:
+        conditions.append(CONVERSATIONS.c.owner_id == _bound("owner_id", CONVERSATIONS.c.owner_id))
+    return conditions
+
+
+def _episode() -> sa.ColumnElement[int]:
+    """The episode that is given; else the last one, or a new one after a long silence or at the beginning."""
+    row = CONVERSATIONS.c
+    silent = row.last_message_at < _bound("episode_before", row.last_message_at)
+    begins = (row.last_episode == 0) | silent
+    following = sa.case((begins, row.last_episode + 1), else_=row.last_episode)
+    return sa.func.coalesce(_bound("given_episode", MESSAGES.c.episode), following)
+
+
+def _given() -> list[sa.BindParameter[Any]]:
+    return [_parameter(name) for name in GIVEN]
+
+
+def _parameter(name: str) -> sa.BindParameter[Any]:
+    return _bound(name, MESSAGES.c[name])
+
+
+def _bound(name: str, column: sa.Column[Any]) -> sa.BindParameter[Any]:
+    return sa.bindparam(parameter(name), type_=column.type)
+
+
+def parameter(name: str) -> str:
+    """Not the name of a column: an UPDATE takes such parameters for columns to set."""
+    return f"new_{name}"

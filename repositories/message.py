@@ -1,0 +1,287 @@
+"""Messages: appended in order, read as history, edited and deleted with the conversation's counters kept true."""
+
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+from itertools import islice
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.engine import RowMapping
+
+from database.errors import DuplicateError, NotFoundError
+from models import Conversation, Message, MessageStatus, Role, utc_now
+from models.types import MAX_INTEGER
+from repositories.append import GIVEN, append_statement, counters_statement, parameter, stored_statement
+from repositories.base import BATCH, Condition, ReadRepository
+from repositories.message_record import (
+    RECORD_COLUMNS,
+    MessageRecord,
+    estimate_tokens,
+    fitting,
+    new_message,
+    record_of,
+)
+from repositories.ownership import table_of, visible, writable
+from repositories.validation import valid_changes, valid_id, valid_limit
+
+CONVERSATIONS = table_of(Conversation)
+MESSAGES = table_of(Message)
+
+EDITABLE = frozenset({"content", "thinking", "tool_calls", "status", "input_tokens", "output_tokens", "extra_data"})
+
+
+class MessageRepository(ReadRepository[Message]):
+    """Messages come by `append` alone: positions and counters are nobody's to set."""
+
+    model = Message
+
+    async def append(
+        self,
+        conversation_id: UUID,
+        *,
+        role: Role | str,
+        content: str,
+        name: str | None = None,
+        thinking: str | None = None,
+        tool_calls: Sequence[Mapping[str, Any]] | None = None,
+        tool_call_id: str | None = None,
+        status: MessageStatus | str | None = None,
+        sent_at: datetime | None = None,
+        input_tokens: int | None = None,
+        output_tokens: int | None = None,
+        episode: int | None = None,
+        extra_data: Mapping[str, Any] | None = None,
+        id: UUID | None = None,
+    ) -> MessageRecord:
+        """Say one thing: it gets the next position; locks the conversation's row, and keeps its counters.
+
+        A client may send the id: the same message again is not stored twice, the stored one is returned, also when it
+        has been edited since. Raises NotFoundError without the conversation, DuplicateError where the id is taken by
+        another message: another conversation, role, content, name or tool fields.
+        """
+        given = {
+            "id": id,
+            "role": role,
+            "content": content,
+            "name": name,
+            "thinking": thinking,
+            "tool_calls": None if tool_calls is None else list(tool_calls),
+            "tool_call_id": tool_call_id,
+            "status": status,
+            "sent_at": sent_at,
+            "input_tokens": input_tokens,
+            "output_tokens": output_tokens,
+            "episode": episode,
+            "extra_data": extra_data,
+        }
+        row = new_message(valid_id(conversation_id, "conversation_id"), given)
+        connection = await self.session.core()
+        owner_id = self.session.owner_id
+        values = {column: getattr(row, column) for column in GIVEN} | {
+            "conversation_id": row.conversation_id,
+            "given_episode": episode,
+            "episode_before": row.sent_at - self.session.settings.episode_gap,
+        }
+        if owner_id is not None:
+            values["owner_id"] = owner_id
+        values = {parameter(name): value for name, value in values.items()}
+        statement = append_statement(connection.dialect.name, owner_id is not None)
+        stored = (await connection.execute(statement, values)).mappings().one_or_none()
+        if not isinstance(statement, sa.Select):
+            if stored is not None:
+                await connection.execute(counters_statement(), values)
+            else:
+                known = stored_statement(owner_id is not None)
+                stored = (await connection.execute(known, values)).mappings().one_or_none()
+        if stored is None:
+            raise NotFoundError("Conversation", conversation_id)
+        if stored["fingerprint"] != row.fingerprint:
+            raise DuplicateError("pk_messages")
+        return record_of(stored)
+
+    async def append_many(
+        self, conversation_id: UUID, messages: Iterable[Mapping[str, object]]
+    ) -> Sequence[MessageRecord]:
+        """Many at once, in order; each mapping has the arguments of `append`. Returns them in the order given.
+
+        The conversation is locked once and its counters are written once; a statement for each 500 rows, and one more
+        where ids are given. What is stored already is returned as it is, as `append` does.
+        """
+        key = valid_id(conversation_id, "conversation_id")
+        talk = await self._lock(CONVERSATIONS.c.id == key)
+        if talk is None:
+            raise NotFoundError("Conversation", conversation_id)
+        gap = self.session.settings.episode_gap
+        position, episode, last = talk["last_position"], talk["last_episode"], talk["last_message_at"]
+        added = {"message_count": 0, "input_tokens": 0, "output_tokens": 0}
+        records: list[MessageRecord] = []
+        waiting = iter(messages)
+        while batch := list(islice(waiting, BATCH)):
+            rows = [new_message(key, values) for values in batch]
+            known = await self._stored(key, [row.id for row, given in zip(rows, batch, strict=True) if given.get("id")])
+            fresh: list[dict[str, Any]] = []
+            for row, given in zip(rows, batch, strict=True):
+                if row.id not in known:
+                    position += 1
+                    if given.get("episode") is None:
+                        row.episode = episode + (episode == 0 or last < row.sent_at - gap)
+                    row.position, last, episode = position, row.sent_at, max(episode, row.episode)
+                    added["message_count"] += 1
+                    added["input_tokens"] += row.input_tokens or 0
+                    added["output_tokens"] += row.output_tokens or 0
+                    columns = {column.name: getattr(row, column.name) for column in MESSAGES.columns}
+                    fresh.append(columns)
+                    known[row.id] = columns
+                elif known[row.id]["fingerprint"] != row.fingerprint:
+                    raise DuplicateError("pk_messages")
+                records.append(record_of(known[row.id]))
+            if fresh:
+                await (await self.session.core()).execute(sa.insert(MESSAGES), fresh)
+        if added["message_count"]:
+            counts = {name: CONVERSATIONS.c[name] + number for name, number in added.items()}
+            await self._update(key, **counts, last_position=position, last_episode=episode, last_message_at=last)
+        return records
+
+    async def history(
+        self,
+        conversation_id: UUID,
+        *,
+        last: int = 50,
+        before: int | None = None,
+        after: int | None = None,
+        max_tokens: int | None = None,
+        count_tokens: Callable[[MessageRecord], int] = estimate_tokens,
+    ) -> Sequence[MessageRecord]:
+        """The newest messages in reading order, at most `last` of them (1 to 1000).
+
+        `before` and `after` are positions: the ones just before it, or the ones just after it. With `max_tokens` only
+        as many of the newest as fit it together, whole messages, by `count_tokens`. No such conversation: none.
+        """
+        conditions = self._of(conversation_id)
+        if before is not None:
+            conditions.append(MESSAGES.c.position < valid_limit(before, "before", MAX_INTEGER))
+        if after is not None:
+            conditions.append(MESSAGES.c.position > _valid_after(after))
+        onward = after is not None and before is None
+        order = MESSAGES.c.position.asc() if onward else MESSAGES.c.position.desc()
+        statement = sa.select(*RECORD_COLUMNS).where(*conditions).order_by(order).limit(valid_limit(last, "last"))
+        rows = (await (await self.session.core()).execute(statement)).mappings()
+        found = [record_of(row) for row in rows]
+        if max_tokens is not None:
+            newest_first = found[::-1] if onward else found
+            found = fitting(newest_first, valid_limit(max_tokens, "max_tokens", MAX_INTEGER), count_tokens)
+            return found[::-1]
+        return found if onward else found[::-1]
+
+    async def stream(self, conversation_id: UUID, *, after: int = 0) -> AsyncIterator[MessageRecord]:
+        """Every message after a position, in reading order, memory flat; a statement for each 500."""
+        position = _valid_after(after)
+        while True:
+            page = await self.history(conversation_id, after=position, last=BATCH)
+            for message in page:
+                yield message
+            if len(page) < BATCH:
+                return
+            position = page[-1].position
+
+    async def count(self, conversation_id: UUID | None = None) -> int:
+        """Of one conversation, where it is given; the conversation's own `message_count` says the same."""
+        return await self._count(*([] if conversation_id is None else self._of(conversation_id)))
+
+    async def edit(self, id: UUID, **changes: object) -> MessageRecord:
+        """Change content, thinking, tool_calls, status, input_tokens, output_tokens or extra_data of a message.
+
+        `edited_at` moves when the content is given. One statement; with tokens four, and the conversation's row is
+        locked. Raises NotFoundError.
+        """
+        key = valid_id(id)
+        values = valid_changes(Message, changes, Message.model_fields.keys() - EDITABLE)
+        if "content" in values:
+            values["edited_at"] = utc_now()
+        tokens = values.keys() & {"input_tokens", "output_tokens"}
+        connection = await self.session.core()
+        before: RowMapping | None = None
+        if tokens:
+            await self._lock(CONVERSATIONS.c.id == _talk_of(key))
+            old = sa.select(MESSAGES.c.input_tokens, MESSAGES.c.output_tokens).where(MESSAGES.c.id == key)
+            before = (await connection.execute(old)).mappings().one_or_none()
+        statement = (
+            sa.update(MESSAGES)
+            .where(MESSAGES.c.id == key, *writable(Message, self.session.owner_id))
+            .values(**values)
+            .returning(*RECORD_COLUMNS)
+        )
+        row = (await connection.execute(statement)).mappings().one_or_none()
+        if row is None:
+            raise NotFoundError("Message", id)
+        if before is not None:
+            added = {name: (row[name] or 0) - (before[name] or 0) for name in tokens}
+            await self._update(
+                row["conversation_id"], **{name: CONVERSATIONS.c[name] + more for name, more in added.items()}
+            )
+        return record_of(row)
+
+    async def delete(self, id: UUID) -> bool:
+        """Whether there was such a message. Its position stays empty. Three statements, with a row lock."""
+        key = valid_id(id)
+        if await self._lock(CONVERSATIONS.c.id == _talk_of(key)) is None:
+            return False
+        connection = await self.session.core()
+        statement = sa.delete(MESSAGES).where(MESSAGES.c.id == key)
+        gone = (
+            await connection.execute(
+                statement.returning(MESSAGES.c.conversation_id, MESSAGES.c.input_tokens, MESSAGES.c.output_tokens)
+            )
+        ).one_or_none()
+        if gone is None:
+            return False
+        talk = gone.conversation_id
+        newest = sa.select(MESSAGES.c.sent_at).where(MESSAGES.c.conversation_id == talk)
+        newest = newest.order_by(MESSAGES.c.position.desc()).limit(1)
+        await self._update(
+            talk,
+            message_count=CONVERSATIONS.c.message_count - 1,
+            input_tokens=CONVERSATIONS.c.input_tokens - (gone.input_tokens or 0),
+            output_tokens=CONVERSATIONS.c.output_tokens - (gone.output_tokens or 0),
+            last_message_at=sa.func.coalesce(newest.scalar_subquery(), CONVERSATIONS.c.created_at),
+        )
+        return True
+
+    def _of(self, conversation_id: UUID) -> list[Condition]:
+        key = valid_id(conversation_id, "conversation_id")
+        return [MESSAGES.c.conversation_id == key, *visible(Message, self.session.owner_id)]
+
+    async def _lock(self, which: Condition) -> RowMapping | None:
+        """Messages of a conversation are written by one unit at a time: its row is locked before any of them."""
+        place = CONVERSATIONS.c
+        statement = (
+            sa.select(place.last_position, place.last_episode, place.last_message_at)
+            .where(which, *writable(Conversation, self.session.owner_id))
+            .with_for_update(key_share=True)
+        )
+        return (await (await self.session.core()).execute(statement)).mappings().one_or_none()
+
+    async def _stored(self, conversation_id: UUID, ids: Sequence[UUID]) -> dict[UUID, Mapping[Any, Any]]:
+        if not ids:
+            return {}
+        statement = sa.select(*RECORD_COLUMNS, MESSAGES.c.fingerprint).where(
+            MESSAGES.c.conversation_id == conversation_id, MESSAGES.c.id.in_(ids)
+        )
+        rows = (await (await self.session.core()).execute(statement)).mappings()
+        return {row["id"]: row for row in rows}
+
+    async def _update(self, conversation_id: UUID, **values: object) -> None:
+        """The counters of a conversation; `updated_at` stays, since no caller changes the conversation itself."""
+        statement = sa.update(CONVERSATIONS).where(CONVERSATIONS.c.id == conversation_id)
+        kept = {"updated_at": CONVERSATIONS.c.updated_at}
+        await (await self.session.core()).execute(statement.values(**values, **kept))
+
+
+def _talk_of(message_id: UUID) -> sa.ScalarSelect[UUID]:
+    return sa.select(MESSAGES.c.conversation_id).where(MESSAGES.c.id == message_id).scalar_subquery()
+
+
+def _valid_after(position: int) -> int:
+    """A position, or 0 for the beginning."""
+    return position if position == 0 else valid_limit(position, "after", MAX_INTEGER)

@@ -1,0 +1,215 @@
+"""Conversation states: values by key, written whole, each write one version on."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from database import Session
+from database.errors import NotFoundError, StaleVersionError
+from models import Conversation, State
+from repositories.ownership import require_references, table_of, visible, writable
+from repositories.upsert import insert_into
+from repositories.validation import valid_id, valid_limit, valid_row
+
+STATES = table_of(State)
+CONVERSATIONS = table_of(Conversation)
+
+
+@dataclass(frozen=True, slots=True)
+class StateRecord:
+    """A state as it is read. `version` is what `compare_and_set` asks for."""
+
+    conversation_id: UUID
+    persona_id: UUID | None
+    module_id: UUID | None
+    state_key: str
+    state_value: Any
+    version: int
+    updated_at: datetime
+
+    def __repr__(self) -> str:
+        return f"StateRecord(conversation_id={self.conversation_id!r}, version={self.version})"
+
+
+RECORD_COLUMNS = [STATES.c[name] for name in StateRecord.__slots__]
+
+NONE = sa.literal_column("''", sa.Text)
+UNIQUE: list[Any] = [
+    STATES.c.conversation_id,
+    sa.text("coalesce(CAST(persona_id AS TEXT), '')"),
+    sa.text("coalesce(CAST(module_id AS TEXT), '')"),
+    STATES.c.state_key,
+]
+"""The expressions of the unique index, word for word: two nulls are the same binding."""
+
+
+class StateRepository:
+    """A state is named by its conversation, its key, and the persona and module it is bound to, if any.
+
+    A conversation that does not exist, or is another owner's, raises NotFoundError when it is written to.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+
+    async def get(
+        self, conversation_id: UUID, key: str, *, persona_id: UUID | None = None, module_id: UUID | None = None
+    ) -> StateRecord:
+        """Raises NotFoundError."""
+        state = await self.get_or_none(conversation_id, key, persona_id=persona_id, module_id=module_id)
+        if state is None:
+            raise NotFoundError("State", conversation_id)
+        return state
+
+    async def get_or_none(
+        self, conversation_id: UUID, key: str, *, persona_id: UUID | None = None, module_id: UUID | None = None
+    ) -> StateRecord | None:
+        row = _valid(conversation_id, key, None, persona_id, module_id)
+        statement = sa.select(*RECORD_COLUMNS).where(*_is(row), *visible(State, self.session.owner_id))
+        return await self._one(statement)
+
+    async def mapping(
+        self, conversation_id: UUID, *, persona_id: UUID | None = None, module_id: UUID | None = None
+    ) -> Mapping[str, Any]:
+        """The values of one binding by key: those bound to none, unless a persona or module is named."""
+        row = _valid(conversation_id, "-", None, persona_id, module_id)
+        statement = (
+            sa.select(STATES.c.state_key, STATES.c.state_value)
+            .where(*_is(row)[:3], *visible(State, self.session.owner_id))
+            .order_by(STATES.c.state_key)
+        )
+        rows = (await (await self.session.core()).execute(statement)).all()
+        return {row.state_key: row.state_value for row in rows}
+
+    async def records(self, conversation_id: UUID) -> Sequence[StateRecord]:
+        """Every state of a conversation, of all bindings, by key."""
+        statement = (
+            sa.select(*RECORD_COLUMNS)
+            .where(
+                STATES.c.conversation_id == valid_id(conversation_id, "conversation_id"),
+                *visible(State, self.session.owner_id),
+            )
+            .order_by(STATES.c.state_key, STATES.c.id)
+        )
+        rows = (await (await self.session.core()).execute(statement)).mappings()
+        return [StateRecord(**row) for row in rows]
+
+    async def set(
+        self,
+        conversation_id: UUID,
+        key: str,
+        value: object,
+        *,
+        persona_id: UUID | None = None,
+        module_id: UUID | None = None,
+    ) -> StateRecord:
+        """Write the value whether or not there is one; one statement, no write is lost, the version counts them."""
+        row = _valid(conversation_id, key, value, persona_id, module_id)
+        state = await self._write(row, overwrite=True)
+        if state is None:
+            raise NotFoundError("Conversation", conversation_id)
+        return state
+
+    async def compare_and_set(
+        self,
+        conversation_id: UUID,
+        key: str,
+        value: object,
+        *,
+        version: int,
+        persona_id: UUID | None = None,
+        module_id: UUID | None = None,
+    ) -> StateRecord:
+        """Write the value if its version is still this one; 0: if there is none yet. Raises StaleVersionError."""
+        row = _valid(conversation_id, key, value, persona_id, module_id)
+        if version == 0:
+            state = await self._write(row, overwrite=False)
+        else:
+            state = await self._one(
+                sa.update(STATES)
+                .where(*_is(row), STATES.c.version == valid_limit(version, "version", 2**63 - 1))
+                .where(*writable(State, self.session.owner_id))
+                .values(state_value=row.state_value, version=STATES.c.version + 1)
+                .returning(*RECORD_COLUMNS)
+            )
+        if state is None:
+            raise StaleVersionError("version")
+        return state
+
+    async def delete(
+        self, conversation_id: UUID, key: str, *, persona_id: UUID | None = None, module_id: UUID | None = None
+    ) -> bool:
+        """Whether there was such a state."""
+        row = _valid(conversation_id, key, None, persona_id, module_id)
+        statement = sa.delete(STATES).where(*_is(row), *writable(State, self.session.owner_id))
+        return (await (await self.session.core()).execute(statement)).rowcount > 0
+
+    async def _one(self, statement: sa.Executable, values: Mapping[str, object] | None = None) -> StateRecord | None:
+        connection = await self.session.core()
+        row = (await connection.execute(statement, values)).mappings().one_or_none()
+        return None if row is None else StateRecord(**row)
+
+    async def _write(self, row: State, *, overwrite: bool) -> StateRecord | None:
+        """None: there is no such conversation, or a state that must not be overwritten."""
+        values = {column.name: getattr(row, column.name) for column in STATES.columns}
+        await require_references(self.session, State, [{**values, "conversation_id": None}])
+        owner_id = self.session.owner_id
+        if owner_id is not None:
+            values["owner_id"] = owner_id
+        connection = await self.session.core()
+        statement = _write_statement(connection.dialect.name, owner_id is not None, overwrite)
+        return await self._one(statement, {f"new_{name}": value for name, value in values.items()})
+
+
+@cache
+def _write_statement(dialect_name: str, owned: bool, overwrite: bool) -> sa.Executable:
+    """Parameters: the columns of a state, and owner_id if `owned`, each as `new_` and its name. Nothing is written without the conversation."""
+    place = CONVERSATIONS.c
+    conditions = [place.id == sa.bindparam("new_conversation_id", type_=place.id.type)]
+    if owned:
+        conditions.append(place.owner_id == sa.bindparam("new_owner_id", type_=place.owner_id.type))
+    given = [sa.bindparam(f"new_{column.name}", type_=column.type) for column in STATES.columns]
+    insert = insert_into(dialect_name, STATES).from_select(
+        [column.name for column in STATES.columns],
+        sa.select(*given).select_from(CONVERSATIONS).where(*conditions),
+        False,
+    )
+    if not overwrite:
+        return insert.on_conflict_do_nothing(index_elements=UNIQUE).returning(*RECORD_COLUMNS)
+    changes = {
+        "state_value": insert.excluded.state_value,
+        "version": STATES.c.version + 1,
+        "updated_at": insert.excluded.updated_at,
+    }
+    return insert.on_conflict_do_update(index_elements=UNIQUE, set_=changes).returning(*RECORD_COLUMNS)
+
+
+def _valid(conversation_id: UUID, key: str, value: object, persona_id: UUID | None, module_id: UUID | None) -> State:
+    return valid_row(
+        State,
+        {
+            "conversation_id": valid_id(conversation_id, "conversation_id"),
+            "persona_id": persona_id,
+            "module_id": module_id,
+            "state_key": key,
+            "state_value": value,
+        },
+    )
+
+
+def _is(row: State) -> list[sa.ColumnElement[bool]]:
+    """The row's name, in the expressions of the unique index."""
+    return [
+        STATES.c.conversation_id == row.conversation_id,
+        *(
+            sa.func.coalesce(sa.cast(STATES.c[name], sa.Text), NONE)
+            == sa.func.coalesce(sa.cast(sa.bindparam(None, getattr(row, name), type_=sa.Uuid()), sa.Text), NONE)
+            for name in ("persona_id", "module_id")
+        ),
+        STATES.c.state_key == row.state_key,
+    ]
