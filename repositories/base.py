@@ -1,6 +1,7 @@
 """What every repository can do: read its rows, and for most tables write them. Flushes, and never commits."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from itertools import islice
 from typing import Any, ClassVar, Generic, TypeVar
 from uuid import UUID
@@ -13,6 +14,7 @@ from sqlmodel import col, select
 from database import Session
 from database.errors import InvalidInputError, NotFoundError, StoreError
 from models import Entity
+from models.types import UTCDateTime
 from repositories.ownership import owner_of_new, require_references, table_of, visible, writable
 from repositories.pagination import Key, Page, decode_cursor, encode_cursor
 from repositories.validation import valid_changes, valid_id, valid_limit, valid_row
@@ -100,7 +102,8 @@ class ReadRepository(Generic[ModelT]):
         name = f"{self.model.__tablename__}:{','.join(order)}:{descending}"
         statement = select(self.model).where(*conditions, *visible(self.model, self.session.owner_id))
         if after is not None:
-            keys = decode_cursor(after, name, [column.type.python_type for column in columns])
+            kinds = [datetime if isinstance(column.type, UTCDateTime) else column.type.python_type for column in columns]
+            keys = decode_cursor(after, name, kinds)
             values = [sa.bindparam(None, key, type_=column.type) for key, column in zip(keys, columns, strict=True)]
             place = sa.tuple_(*columns) < sa.tuple_(*values) if descending else sa.tuple_(*columns) > sa.tuple_(*values)
             statement = statement.where(place)
@@ -112,6 +115,11 @@ class ReadRepository(Generic[ModelT]):
         more = len(found) > limit
         last: list[Key] = [getattr(rows[-1], key) for key in order] if more else []
         return Page(rows, encode_cursor(name, last) if more else None)
+
+    def _matching(self, **filters: object) -> list[Condition]:
+        """Equality with each filter that is given; a bad value is refused by its name."""
+        given = {name: value for name, value in filters.items() if value is not None}
+        return [table_of(self.model).c[name] == value for name, value in valid_changes(self.model, given).items()]
 
     def _loads(self, names: Iterable[str]) -> list[ExecutableOption]:
         relationships = sa.inspect(self.model).relationships
@@ -144,7 +152,7 @@ class Repository(ReadRepository[ModelT]):
             ids.extend(row.id for row in batch)
         return ids
 
-    async def update(self, id: UUID, **changes: object) -> ModelT:
+    async def update(self, id: UUID, /, **changes: object) -> ModelT:
         """Change the named columns only, in one statement; raises NotFoundError, InvalidInputError for another name."""
         key = valid_id(id)
         values = valid_changes(self.model, changes, {"id", "owner_id", "created_at", "updated_at", *self.fixed})
@@ -183,9 +191,15 @@ class Repository(ReadRepository[ModelT]):
     async def _create(self, **values: object) -> ModelT:
         row = self._valid(values)
         await self._require([row])
-        self.session.add(row)
-        await self.session.flush()
-        return row
+        await self.session.core()
+        statement = (
+            sa.insert(self.model)
+            .values(**_columns(row))
+            .returning(self.model)
+            .execution_options(populate_existing=True)
+        )
+        stored: ModelT = (await self.session.exec(statement)).scalar_one()
+        return stored
 
     def _valid(self, values: Mapping[str, object]) -> ModelT:
         given = dict(values)

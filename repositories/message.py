@@ -189,7 +189,7 @@ class MessageRepository(ReadRepository[Message]):
         """Of one conversation, where it is given; the conversation's own `message_count` says the same."""
         return await self._count(*([] if conversation_id is None else self._of(conversation_id)))
 
-    async def edit(self, id: UUID, **changes: object) -> MessageRecord:
+    async def edit(self, id: UUID, /, **changes: object) -> MessageRecord:
         """Change content, thinking, tool_calls, status, input_tokens, output_tokens or extra_data of a message.
 
         `edited_at` moves when the content is given. One statement; with tokens four, and the conversation's row is
