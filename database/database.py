@@ -152,6 +152,15 @@ class Database(RawSql):
                 self._sandbox = None
                 await _to_its_end(outer.rollback())
 
+    @asynccontextmanager
+    async def autocommit(self) -> AsyncIterator[AsyncConnection]:
+        """A connection outside of any transaction, for upkeep that refuses one: CREATE INDEX CONCURRENTLY, VACUUM."""
+        engines = self._ready()
+        if engines.one_writer and asyncio.current_task() in self._writing:
+            raise TransactionError("this task holds the one connection that writes")
+        async with engines.autocommit.connect() as connection:
+            yield connection
+
     async def health(self) -> Health:
         """Whether the database answers, and what it is. Never raises."""
         name, host, port = self.url.database, self.url.host, self.url.port

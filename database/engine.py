@@ -23,7 +23,7 @@ STARTED = "persona_store_started"
 
 @dataclass(frozen=True, slots=True)
 class Engines:
-    """`writer` for units that write, `reader` for those that only read.
+    """`writer` for units that write, `reader` for those that only read, `autocommit` for what refuses a unit.
 
     `one_writer`: all writers share one connection, so a task that holds it must not ask for it again.
     `one_connection`: readers share it too.
@@ -31,6 +31,7 @@ class Engines:
 
     writer: AsyncEngine
     reader: AsyncEngine
+    autocommit: AsyncEngine
     one_writer: bool = False
     one_connection: bool = False
 
@@ -48,8 +49,14 @@ def create_engines(url: sa.URL, read_url: sa.URL | None, settings: Settings) -> 
         reader = writer if read_url is None else postgres.create_engine(read_url, settings)
     for engine in {writer.sync_engine, reader.sync_engine}:
         _listen(engine, settings.slow_query_ms)
-    read_only = sqlite.read_only if on_sqlite else postgres.read_only
-    return Engines(writer, read_only(reader), one_writer=on_sqlite, one_connection=on_sqlite and reader is writer)
+    backend = sqlite if on_sqlite else postgres
+    return Engines(
+        writer,
+        backend.read_only(reader),
+        backend.autocommit(writer),
+        one_writer=on_sqlite,
+        one_connection=on_sqlite and reader is writer,
+    )
 
 
 def in_our_words(error: BaseException, *, disconnected: bool = False) -> BaseException | None:

@@ -53,6 +53,11 @@ def read_only(engine: AsyncEngine) -> AsyncEngine:
     return engine.execution_options(postgresql_readonly=True)
 
 
+def autocommit(engine: AsyncEngine) -> AsyncEngine:
+    """The same pool; each statement by itself, outside of any transaction."""
+    return engine.execution_options(isolation_level="AUTOCOMMIT")
+
+
 def _tls(url: sa.URL) -> tuple[sa.URL, dict[str, Any]]:
     """libpq's TLS words as asyncpg takes them."""
     words = ("sslmode", "sslrootcert", "sslcert", "sslkey")

@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable
 from typing import Any, ParamSpec, TypeVar
 
 import aiosqlite
-import numpy as np
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.engine import Connection
@@ -15,6 +14,7 @@ from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 from database.errors import ConfigurationError
 from database.settings import Settings
+from database.sqlite_functions import register
 from database.url import is_memory, make_parent_folder
 from models.types import dump_json
 
@@ -23,6 +23,7 @@ T = TypeVar("T")
 
 LEAST_LIBRARY = (3, 35)
 READ_ONLY = "persona_store_read_only"
+AUTOCOMMIT = "persona_store_autocommit"
 
 
 def create_engines(url: sa.URL, settings: Settings) -> tuple[AsyncEngine, AsyncEngine]:
@@ -41,13 +42,18 @@ def read_only(engine: AsyncEngine) -> AsyncEngine:
     return engine.execution_options(**{READ_ONLY: True})
 
 
+def autocommit(engine: AsyncEngine) -> AsyncEngine:
+    """The same pool; each statement by itself, outside of any transaction."""
+    return engine.execution_options(**{AUTOCOMMIT: True})
+
+
 def _create_engine(url: sa.URL, settings: Settings, pool_size: int, max_overflow: int) -> AsyncEngine:
     path = url.database or ":memory:"
 
     def connect(*_: object, **options: Any) -> aiosqlite.Connection:
         # isolation_level None: the driver begins nothing by itself, so that our BEGIN is the one that counts.
         options["isolation_level"] = None
-        return _Connection(lambda: sqlite3.connect(path, **options), iter_chunk_size=64)
+        return _Connection(lambda: register(sqlite3.connect(path, **options)), iter_chunk_size=64)
 
     engine = create_async_engine(
         url,
@@ -76,16 +82,16 @@ def _create_engine(url: sa.URL, settings: Settings, pool_size: int, max_overflow
         for pragma in pragmas:
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
-        for name, distance in DISTANCES.items():
-            connection.create_function(name, 2, distance, deterministic=True)
 
     @event.listens_for(engine.sync_engine, "begin")
     def begin(connection: Connection) -> None:
-        reads = connection.get_execution_options().get(READ_ONLY, False)
+        options = connection.get_execution_options()
+        reads = options.get(READ_ONLY, False)
         if reads or is_memory(url):
             # In memory the one connection serves both kinds of unit, so each says which it is.
             connection.exec_driver_sql(f"PRAGMA query_only={'ON' if reads else 'OFF'}")
-        connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+        if not options.get(AUTOCOMMIT, False):
+            connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
 
     return engine
 
@@ -112,29 +118,3 @@ class _Connection(aiosqlite.Connection):
             self._connection.interrupt()
             await asyncio.wait([work])
             raise StatementCancelled from work.exception()
-
-
-def _cosine(a: bytes, b: bytes) -> float:
-    x, y = _numbers(a), _numbers(b)
-    return float(1.0 - np.dot(x, y) / np.sqrt(np.dot(x, x) * np.dot(y, y)))
-
-
-def _l2(a: bytes, b: bytes) -> float:
-    difference = _numbers(a) - _numbers(b)
-    return float(np.sqrt(np.dot(difference, difference)))
-
-
-def _inner_product(a: bytes, b: bytes) -> float:
-    return float(-np.dot(_numbers(a), _numbers(b)))
-
-
-def _numbers(value: bytes) -> np.ndarray[Any, np.dtype[np.float64]]:
-    return np.frombuffer(value, dtype="<f4").astype(np.float64)
-
-
-DISTANCES: dict[str, Callable[[bytes, bytes], float]] = {
-    "distance_cosine": _cosine,
-    "distance_l2": _l2,
-    "distance_inner_product": _inner_product,
-}
-"""SQL functions on every connection; less is nearer, as pgvector's operators <=>, <-> and <#>."""

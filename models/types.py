@@ -17,6 +17,9 @@ from pgvector.sqlalchemy import HALFVEC, VECTOR
 from pydantic import AfterValidator
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import Dialect
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import GenericFunction
 from sqlmodel.sql.sqltypes import UTCDateTime
 
 __all__ = [
@@ -29,6 +32,7 @@ __all__ = [
     "JsonArray",
     "JsonObject",
     "JsonValue",
+    "Microseconds",
     "Money",
     "StringEnum",
     "UTCDateTime",
@@ -55,6 +59,8 @@ MONEY_PLACES = 10
 
 MAX_JSON_DEPTH = 500
 """Deeper nesting meets the recursion limit of the encoder on the way in or out."""
+
+HALF = np.finfo(np.float16)
 
 VectorLike: TypeAlias = Sequence[float] | NDArray[np.floating[Any]]
 """What a vector may come as; it is kept as float32."""
@@ -124,7 +130,8 @@ def dump_json(value: object) -> str:
 def vector_array(value: object, dimensions: int | None = None) -> NDArray[np.float32]:
     """`value` as float32, shape (dimensions,); raises ValueError for what has no direction or no place.
 
-    Zero vectors are refused whatever the metric: their cosine distance is NaN and sorts differently on each database.
+    Refused whatever the metric: zero vectors, whose cosine distance is NaN and sorts differently on each database,
+    and numbers beyond half precision, in which the index of a space keeps them: it would lose such a vector.
     """
     try:
         with np.errstate(over="ignore"):
@@ -137,8 +144,11 @@ def vector_array(value: object, dimensions: int | None = None) -> NDArray[np.flo
         raise ValueError(f"vector has {array.size} dimensions, its space has {dimensions}")
     if not np.isfinite(array).all():
         raise ValueError("vector must not contain NaN or infinity")
-    if not array.any():
+    largest = np.abs(array).max()
+    if largest == 0:
         raise ValueError("vector must not be zero")
+    if not HALF.smallest_subnormal <= largest <= HALF.max:
+        raise ValueError("vector is out of the range of half precision")
     return array
 
 
@@ -166,6 +176,26 @@ class Json(sa.TypeDecorator[Any]):
 
     def process_bind_param(self, value: object, dialect: Dialect) -> object:
         return check_json(value)
+
+
+class Microseconds(GenericFunction[int]):
+    """A stored time as whole microseconds since 1970: exact, so that the database can sum the time between two."""
+
+    name = "microseconds"
+    type = sa.BigInteger()
+    inherit_cache = True
+
+
+@compiles(Microseconds, "postgresql")
+def _microseconds_on_postgresql(element: Microseconds, compiler: SQLCompiler, **options: Any) -> str:
+    return f"CAST(EXTRACT(epoch FROM {compiler.process(element.clauses, **options)}) * 1000000 AS BIGINT)"
+
+
+@compiles(Microseconds, "sqlite")
+def _microseconds_on_sqlite(element: Microseconds, compiler: SQLCompiler, **options: Any) -> str:
+    # A time is stored as text, its microseconds in six digits after the second.
+    time = compiler.process(element.clauses, **options)
+    return f"(CAST(strftime('%s', {time}) AS INTEGER) * 1000000 + CAST(substr({time}, 21, 6) AS INTEGER))"
 
 
 class StringEnum(sa.TypeDecorator[StrEnum]):
