@@ -54,6 +54,8 @@ class Session(AsyncSession):
         await self.core()
         try:
             async with self.begin_nested():
+                # SQLAlchemy sends SAVEPOINT with the first use: a connection taken before would slip past it.
+                await self.connection()
                 yield self
                 await self.flush()
         except BaseException:

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
@@ -61,6 +62,9 @@ MAX_JSON_DEPTH = 500
 """Deeper nesting meets the recursion limit of the encoder on the way in or out."""
 
 HALF = np.finfo(np.float16)
+
+TEXT_OR_LARGE_FLOAT = re.compile(r'"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?e\+\d+')
+"""A JSON string, or outside of strings a float that is written with an exponent."""
 
 VectorLike: TypeAlias = Sequence[float] | NDArray[np.floating[Any]]
 """What a vector may come as; it is kept as float32."""
@@ -124,7 +128,14 @@ def _check_json(value: object, depth: int) -> None:
 
 def dump_json(value: object) -> str:
     """How every engine writes JSON: compact, as the text it is, without what is no JSON."""
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    # JSONB would give 1e+23 back as the integer 10**23, another number: with a decimal point it stays a float.
+    return TEXT_OR_LARGE_FLOAT.sub(_with_point, text) if "e+" in text else text
+
+
+def _with_point(found: re.Match[str]) -> str:
+    token = found[0]
+    return token if token.startswith('"') else f"{float(token):.1f}"
 
 
 def vector_array(value: object, dimensions: int | None = None) -> NDArray[np.float32]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 from uuid import uuid4
 
+import pytest
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.ext.asyncio import create_async_engine
@@ -123,3 +124,10 @@ def count_statements() -> Iterator[Statements]:
         yield seen
     finally:
         event.remove(sa.Engine, "before_cursor_execute", note)
+
+
+on_sqlite = pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
+"""For what only SQLite has."""
+
+on_postgresql = pytest.mark.parametrize("backend", ["postgresql"], indirect=True)
+"""For what only PostgreSQL has."""
