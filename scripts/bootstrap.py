@@ -25,16 +25,16 @@ STAMP = VENV / "persona-store.stamp"  # the hash of the pins that are all instal
 LOCK = ROOT / ".venv.lock"  # holds a word while somebody is installing, so also after a kill
 PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 
-REQUIREMENT = re.compile(r"([\w.-]+)(?:\[.*\])?(?:>=([\d.]+))?(?:,<([\d.]+))?")
+REQUIREMENT = re.compile(r"(?P<name>[\w.-]+)(?:\[.*\])?(?:>=(?P<floor>[\d.]+))?(?:,<(?P<ceiling>[\d.]+))?")
 
 
 def ensure_installed() -> None:
-    """Return where the command can run; else start it again in `.venv`, made in half a minute."""
+    """Return where the command can run; else start it again in `.venv`, made in a minute."""
     pins = hashlib.sha256(PINS.read_bytes()).hexdigest()
     if VENV.resolve() == Path(sys.prefix).resolve() and _stamp():
         ready = _stamp() == pins
     else:
-        ready = all(map(_satisfied, _requirements(tests="test" in sys.argv[1:2])))
+        ready = all(map(_satisfied, requirements(tests="test" in sys.argv[1:2])))
     if ready:
         return
     if not _finished(pins):
@@ -47,7 +47,7 @@ def ensure_installed() -> None:
     _start_again()
 
 
-def _requirements(*, tests: bool) -> list[str]:
+def requirements(*, tests: bool) -> list[str]:
     """What a command needs by pyproject.toml; the tests need every extra."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     needed: list[str] = list(project["dependencies"])
@@ -61,16 +61,20 @@ def _satisfied(requirement: str) -> bool:
     """Whether this interpreter has the package in a fitting version."""
     match = REQUIREMENT.fullmatch(requirement)
     assert match, requirement
-    name, floor, ceiling = match.groups()
     try:
-        found = _numbers(importlib.metadata.version(name))
+        version = importlib.metadata.version(match["name"])
     except importlib.metadata.PackageNotFoundError:
         return False
-    return _numbers(floor or "0") <= found and (not ceiling or found < _numbers(ceiling))
+    return within(version, match["floor"], match["ceiling"])
 
 
-def _numbers(version: str) -> list[int]:
-    return [int(part) for part in re.findall(r"\d+", version)]
+def within(version: str, floor: str | None, ceiling: str | None) -> bool:
+    """Whether floor <= version < ceiling, by the numbers in them."""
+
+    def numbers(text: str) -> list[int]:
+        return [int(part) for part in re.findall(r"\d+", text)]
+
+    return numbers(floor or "0") <= numbers(version) and (not ceiling or numbers(version) < numbers(ceiling))
 
 
 def _stamp() -> str:
@@ -94,7 +98,7 @@ def _install(pins: str) -> None:
         note.write("installing\n")
         note.flush()
         if killed or not PYTHON.exists():
-            _say("making .venv: the first time takes about half a minute")
+            _say("making .venv: the first time takes about a minute")
             # Not by the interpreter of a .venv, which would remove itself.
             base = getattr(sys, "_base_executable", None) or sys.executable
             _run(base, "-m", "venv", "--clear", str(VENV))

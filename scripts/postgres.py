@@ -57,14 +57,14 @@ class EmbeddedPostgres:
     durable; whoever wants the same folder at the same time waits a little and is then refused.
     """
 
-    def __init__(
-        self, folder: Path | None = None, *, options: Mapping[str, str] | None = None
-    ) -> None:
+    def __init__(self, folder: Path | None = None, *, options: Mapping[str, str] | None = None) -> None:
         self._folder = folder.absolute() if folder else None
         self._options = COMMON | ({} if folder else TEMPORARY) | dict(options or {})
         # PostgreSQL refuses to run as root: there it runs as the account without rights.
-        self._user = pwd.getpwnam("nobody").pw_uid if os.geteuid() == 0 else None
-        self._groups: list[str | int] | None = None if self._user is None else []
+        account = pwd.getpwnam("nobody") if os.geteuid() == 0 else None
+        self._user = account.pw_uid if account else None
+        self._group = account.pw_gid if account else None
+        self._groups: list[str | int] | None = [] if account else None
         self._keeper: subprocess.Popen[bytes] | None = None
         self._tree = self._data = Path()
 
@@ -91,7 +91,7 @@ class EmbeddedPostgres:
                     env=_environment(),
                     start_new_session=True,  # Ctrl-C is for us; we stop the server when done
                     user=self._user,
-                    group=self._user,
+                    group=self._group,
                     extra_groups=self._groups,
                 )
                 self._wait_until_ready(self._keeper, log)
@@ -135,13 +135,13 @@ class EmbeddedPostgres:
             cwd="/",
             env=_environment(),
             user=self._user,
-            group=self._user,
+            group=self._group,
             extra_groups=self._groups,
         )
 
     def _own(self, folder: Path) -> None:
         if self._user is not None:
-            subprocess.run(["chown", "-R", f"{self._user}:{self._user}", folder], check=True)
+            subprocess.run(["chown", "-R", f"{self._user}:{self._group}", folder], check=True)
 
     def _installation(self) -> Path:
         """The folder of bin, lib and share; a copy of it if the server's account cannot read it."""

@@ -1,7 +1,8 @@
-"""The `with-postgres` command: any program against a throw-away PostgreSQL 18."""
+"""The `with-postgres` command: any program against a PostgreSQL 18 of its own."""
 
 import os
 import subprocess
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,12 +13,17 @@ from scripts.postgres import EmbeddedPostgres
 
 def command(
     program: Annotated[list[str], typer.Argument(metavar="-- PROGRAM [ARGUMENTS]")],
+    folder: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Keep the data there for the next time.", show_default=False),
+    ] = None,
 ) -> None:
-    """Run a program with DATABASE_URL naming a new, empty PostgreSQL that ends with it.
+    """Run a program with DATABASE_URL naming a PostgreSQL of its own, which ends with it.
 
-    For instance `python -m scripts with-postgres -- alembic upgrade head`.
+    For instance `python -m scripts with-postgres -- alembic upgrade head`. It is new and empty,
+    unless `--folder` names one from an earlier time.
     """
-    with EmbeddedPostgres() as server:
+    with EmbeddedPostgres(folder) as server:
         environment = os.environ | {"DATABASE_URL": server.url()}
         try:
             raise typer.Exit(subprocess.call(program, env=environment))
