@@ -3,9 +3,14 @@
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
+from models import Base
 
-def insert_into(dialect_name: str, table: sa.Table) -> postgresql.Insert | sqlite.Insert:
-    """An INSERT that knows `on_conflict_do_update` and `on_conflict_do_nothing`, for this database."""
+
+def insert_into(dialect_name: str, table: sa.Table | type[Base]) -> postgresql.Insert | sqlite.Insert:
+    """An INSERT that knows `on_conflict_do_update` and `on_conflict_do_nothing`, for this database.
+
+    Into a model instead of a table its RETURNING gives entities.
+    """
     if dialect_name == "postgresql":
         return postgresql.insert(table)
     return sqlite.insert(table)

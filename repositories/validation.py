@@ -1,6 +1,7 @@
 """Bad input, refused in our own words before a statement is built: the same on both databases."""
 
 from collections.abc import Collection, Mapping
+from datetime import datetime
 from typing import TypeVar
 from uuid import UUID
 
@@ -10,7 +11,7 @@ from pydantic import ValidationError
 
 from database.errors import DimensionError, InvalidInputError
 from models import Base, EmbeddingSpace
-from models.types import MAX_INTEGER, VectorLike, vector_array
+from models.types import MAX_INTEGER, VectorLike, check_time, vector_array
 
 ModelT = TypeVar("ModelT", bound=Base)
 
@@ -60,6 +61,16 @@ def valid_limit(value: object, field: str = "limit", most: int = MAX_LIMIT) -> i
 
 def valid_position(value: object, field: str) -> int:
     return valid_limit(value, field, MAX_INTEGER)
+
+
+def valid_time(value: object, field: str) -> datetime:
+    """The same instant in UTC; SQLite would compare a naive one as text."""
+    if not isinstance(value, datetime):
+        raise InvalidInputError(field, "is not a time")
+    try:
+        return check_time(value)
+    except ValueError as error:
+        raise InvalidInputError(field, str(error)) from None
 
 
 def valid_vector(value: VectorLike, space: EmbeddingSpace, field: str = "vector") -> NDArray[np.float32]:

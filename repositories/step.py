@@ -1,0 +1,104 @@
+"""The steps of runs: each gets the next position of its run."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Required, TypedDict, Unpack
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlmodel import col
+
+from database.errors import InvalidInputError, MissingReferenceError, StaleVersionError, StoreError
+from models import Run, Step, StepStatus, utc_now
+from repositories.base import Condition, Repository
+from repositories.ownership import table_of, writable
+from repositories.validation import valid_id
+
+RUNS = table_of(Run)
+
+OPEN = frozenset({StepStatus.PENDING, StepStatus.RUNNING})
+BEFORE: Mapping[StepStatus, frozenset[StepStatus]] = {
+    StepStatus.PENDING: frozenset(),
+    StepStatus.RUNNING: frozenset({StepStatus.PENDING}),
+    StepStatus.SUCCEEDED: OPEN,
+    StepStatus.FAILED: OPEN,
+    StepStatus.CANCELLED: OPEN,
+    StepStatus.SKIPPED: frozenset({StepStatus.PENDING}),
+}
+"""From which status a step may come to each; one that has ended stays so."""
+
+
+class NewStep(TypedDict, total=False):
+    """The columns of a new step; `status` is pending unless it is given, any may be."""
+
+    id: UUID
+    name: Required[str]
+    kind: str | None
+    status: StepStatus | str
+    input_data: Any
+    output_data: Any
+    error: str | None
+    started_at: datetime | None
+    finished_at: datetime | None
+
+
+class StepRepository(Repository[Step]):
+    """Positions are given by the run, without a gap; the run's row is locked until the unit ends."""
+
+    model = Step
+    fixed = frozenset({"run_id", "position"})
+
+    async def create(self, run_id: UUID, **columns: Unpack[NewStep]) -> Step:
+        """The next step of the run, in two statements. Raises MissingReferenceError without the run, DuplicateError."""
+        return await self._create(run_id=run_id, **columns)
+
+    async def of_run(self, run_id: UUID) -> Sequence[Step]:
+        """In the order of their positions; none for a run that is not there."""
+        steps = await self._select(col(Step.run_id) == valid_id(run_id, "run_id"))
+        return sorted(steps, key=lambda step: step.position)
+
+    async def start(self, id: UUID) -> Step:
+        """Pending to running; raises NotFoundError, StaleVersionError for any other status."""
+        return await self.update(id, status=StepStatus.RUNNING, started_at=utc_now())
+
+    async def finish(
+        self, id: UUID, status: StepStatus | str, *, output_data: Any = None, error: str | None = None
+    ) -> Step:
+        """End the step: succeeded, failed, cancelled or skipped. What is None stays as it is.
+
+        Raises NotFoundError, StaleVersionError for a step that has ended, or for one that runs and would be skipped.
+        """
+        if status in OPEN:
+            raise InvalidInputError("status", "is not an end")
+        outcome = {"output_data": output_data, "error": error}
+        given = {name: value for name, value in outcome.items() if value is not None}
+        return await self.update(id, status=status, finished_at=utc_now(), **given)
+
+    def _guard(self, values: Mapping[str, object]) -> tuple[Condition, StoreError] | None:
+        if "status" not in values:
+            return None
+        before = BEFORE[StepStatus(str(values["status"]))]
+        return col(Step.status).in_(before), StaleVersionError("status")
+
+    def _valid(self, values: Mapping[str, object]) -> Step:
+        if "position" in values:
+            raise InvalidInputError("position", "is given by the run")
+        return super()._valid({**values, "position": 1})
+
+    async def _require(self, rows: Sequence[Step]) -> None:
+        """The run's counter gives the positions: one UPDATE for each run, which asks for the run's owner too."""
+        connection = await self.session.core()
+        for run_id, count in sorted(Counter(row.run_id for row in rows).items()):
+            statement = (
+                sa.update(RUNS)
+                .where(RUNS.c.id == run_id, *writable(Run, self.session.owner_id))
+                # A new step is no change of the run by a caller.
+                .values(last_step_position=RUNS.c.last_step_position + count, updated_at=RUNS.c.updated_at)
+                .returning(RUNS.c.last_step_position)
+            )
+            last = (await connection.execute(statement)).scalar_one_or_none()
+            if last is None:
+                raise MissingReferenceError("fk_steps_run_id_runs")
+            for position, row in enumerate((row for row in rows if row.run_id == run_id), last - count + 1):
+                row.position = position
