@@ -1,9 +1,11 @@
-"""The statements behind `messages.append`: one on PostgreSQL, two on SQLite, built once for each.
+"""How a message gets its place: the statements behind `messages.append`, and the same rule for many at once.
 
-The conversation's row is locked first, so positions have no gap and come in the order of the locks; an id that is
-there already takes no position.
+One statement on PostgreSQL, two on SQLite, built once for each. The conversation's row is locked first, so positions
+have no gap and come in the order of the locks; an id that is there already takes no position.
 """
 
+from collections.abc import Mapping
+from datetime import timedelta
 from functools import cache
 from typing import Any
 
@@ -120,3 +122,38 @@ def _bound(name: str, column: sa.Column[Any]) -> sa.BindParameter[Any]:
 def parameter(name: str) -> str:
     """Not the name of a column: an UPDATE takes such parameters for columns to set."""
     return f"new_{name}"
+
+
+class Places:
+    """The places of messages that are appended together, and what they add to their conversation."""
+
+    def __init__(self, conversation: Mapping[Any, Any], episode_gap: timedelta) -> None:
+        """`conversation`: its last_position, last_episode and last_message_at, from the locked row."""
+        self._position: int = conversation["last_position"]
+        self._episode: int = conversation["last_episode"]
+        self._last_sent_at = conversation["last_message_at"]
+        self._gap = episode_gap
+        self._added = {"message_count": 0, "input_tokens": 0, "output_tokens": 0}
+
+    def take(self, message: Message, *, episode_given: bool) -> None:
+        """Give the next place; a new episode begins as `_episode` says it."""
+        self._position += 1
+        message.position = self._position
+        if not episode_given:
+            begins = self._episode == 0 or self._last_sent_at < message.sent_at - self._gap
+            message.episode = self._episode + begins
+        self._episode = max(self._episode, message.episode)
+        self._last_sent_at = message.sent_at
+        self._added["message_count"] += 1
+        self._added["input_tokens"] += message.input_tokens or 0
+        self._added["output_tokens"] += message.output_tokens or 0
+
+    def counters(self) -> dict[str, Any]:
+        """What to set in the conversation's row; nothing if no place was taken."""
+        if not self._added["message_count"]:
+            return {}
+        return {name: CONVERSATIONS.c[name] + number for name, number in self._added.items()} | {
+            "last_position": self._position,
+            "last_episode": self._episode,
+            "last_message_at": self._last_sent_at,
+        }

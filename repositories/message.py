@@ -10,9 +10,9 @@ import sqlalchemy as sa
 from sqlalchemy.engine import RowMapping
 
 from database.errors import DuplicateError, NotFoundError
-from models import Conversation, Message, MessageStatus, Role, utc_now
-from models.types import MAX_INTEGER
-from repositories.append import GIVEN, append_statement, counters_statement, parameter, stored_statement
+from models import Conversation, EmbeddingSpace, Message, MessageEmbedding, MessageStatus, Role, utc_now
+from models.types import MAX_INTEGER, VectorLike
+from repositories.append import GIVEN, Places, append_statement, counters_statement, parameter, stored_statement
 from repositories.base import BATCH, Condition, ReadRepository
 from repositories.message_record import (
     RECORD_COLUMNS,
@@ -24,6 +24,7 @@ from repositories.message_record import (
 )
 from repositories.ownership import table_of, visible, writable
 from repositories.validation import valid_changes, valid_id, valid_limit
+from repositories.vectors import put_vector, put_vectors
 
 CONVERSATIONS = table_of(Conversation)
 MESSAGES = table_of(Message)
@@ -112,9 +113,7 @@ class MessageRepository(ReadRepository[Message]):
         talk = await self._lock(CONVERSATIONS.c.id == key)
         if talk is None:
             raise NotFoundError("Conversation", conversation_id)
-        gap = self.session.settings.episode_gap
-        position, episode, last = talk["last_position"], talk["last_episode"], talk["last_message_at"]
-        added = {"message_count": 0, "input_tokens": 0, "output_tokens": 0}
+        places = Places(talk, self.session.settings.episode_gap)
         records: list[MessageRecord] = []
         waiting = iter(messages)
         while batch := list(islice(waiting, BATCH)):
@@ -123,24 +122,16 @@ class MessageRepository(ReadRepository[Message]):
             fresh: list[dict[str, Any]] = []
             for row, given in zip(rows, batch, strict=True):
                 if row.id not in known:
-                    position += 1
-                    if given.get("episode") is None:
-                        row.episode = episode + (episode == 0 or last < row.sent_at - gap)
-                    row.position, last, episode = position, row.sent_at, max(episode, row.episode)
-                    added["message_count"] += 1
-                    added["input_tokens"] += row.input_tokens or 0
-                    added["output_tokens"] += row.output_tokens or 0
-                    columns = {column.name: getattr(row, column.name) for column in MESSAGES.columns}
-                    fresh.append(columns)
-                    known[row.id] = columns
+                    places.take(row, episode_given=given.get("episode") is not None)
+                    known[row.id] = {column.name: getattr(row, column.name) for column in MESSAGES.columns}
+                    fresh.append(known[row.id])
                 elif known[row.id]["fingerprint"] != row.fingerprint:
                     raise DuplicateError("pk_messages")
                 records.append(record_of(known[row.id]))
             if fresh:
                 await (await self.session.core()).execute(sa.insert(MESSAGES), fresh)
-        if added["message_count"]:
-            counts = {name: CONVERSATIONS.c[name] + number for name, number in added.items()}
-            await self._update(key, **counts, last_position=position, last_episode=episode, last_message_at=last)
+        if counters := places.counters():
+            await self._update(key, **counters)
         return records
 
     async def history(
@@ -248,6 +239,17 @@ class MessageRepository(ReadRepository[Message]):
         )
         return True
 
+    async def embed(self, id: UUID, vector: VectorLike, space: EmbeddingSpace | None = None) -> None:
+        """Add or replace the message's vector in a space, the active one if none is named.
+
+        Raises NotFoundError, DimensionError.
+        """
+        await put_vector(self.session, MessageEmbedding, id, vector, space)
+
+    async def embed_many(self, vectors: Iterable[tuple[UUID, VectorLike]], space: EmbeddingSpace | None = None) -> int:
+        """The same for many (message, vector) pairs, in batches; how many were written."""
+        return await put_vectors(self.session, MessageEmbedding, vectors, space)
+
     def _of(self, conversation_id: UUID) -> list[Condition]:
         key = valid_id(conversation_id, "conversation_id")
         return [MESSAGES.c.conversation_id == key, *visible(Message, self.session.owner_id)]
@@ -262,14 +264,14 @@ class MessageRepository(ReadRepository[Message]):
         )
         return (await (await self.session.core()).execute(statement)).mappings().one_or_none()
 
-    async def _stored(self, conversation_id: UUID, ids: Sequence[UUID]) -> dict[UUID, Mapping[Any, Any]]:
+    async def _stored(self, conversation_id: UUID, ids: Sequence[UUID]) -> dict[UUID, dict[Any, Any]]:
         if not ids:
             return {}
         statement = sa.select(*RECORD_COLUMNS, MESSAGES.c.fingerprint).where(
             MESSAGES.c.conversation_id == conversation_id, MESSAGES.c.id.in_(ids)
         )
         rows = (await (await self.session.core()).execute(statement)).mappings()
-        return {row["id"]: row for row in rows}
+        return {row["id"]: dict(row) for row in rows}
 
     async def _update(self, conversation_id: UUID, **values: object) -> None:
         """The counters of a conversation; `updated_at` stays, since no caller changes the conversation itself."""
