@@ -102,7 +102,9 @@ class ReadRepository(Generic[ModelT]):
         name = f"{self.model.__tablename__}:{','.join(order)}:{descending}"
         statement = select(self.model).where(*conditions, *visible(self.model, self.session.owner_id))
         if after is not None:
-            kinds = [datetime if isinstance(column.type, UTCDateTime) else column.type.python_type for column in columns]
+            kinds = [
+                datetime if isinstance(column.type, UTCDateTime) else column.type.python_type for column in columns
+            ]
             keys = decode_cursor(after, name, kinds)
             values = [sa.bindparam(None, key, type_=column.type) for key, column in zip(keys, columns, strict=True)]
             place = sa.tuple_(*columns) < sa.tuple_(*values) if descending else sa.tuple_(*columns) > sa.tuple_(*values)
@@ -134,8 +136,11 @@ class ReadRepository(Generic[ModelT]):
 class Repository(ReadRepository[ModelT]):
     """Writing verbs. `create` stands in each repository, with the columns that a caller may give."""
 
+    kept: ClassVar[frozenset[str]] = frozenset()
+    """Columns that are kept true by other writes, as counters are: no caller gives them."""
+
     fixed: ClassVar[frozenset[str]] = frozenset()
-    """Columns of this table that no caller changes, besides the key, the owner and the times."""
+    """Columns that a caller gives to a new row and nobody changes then, besides the key, the owner and the times."""
 
     async def create_many(self, rows: Iterable[Mapping[str, object]]) -> Sequence[UUID]:
         """The bulk path: rows by column name, each validated; returns the ids in the order given.
@@ -155,7 +160,8 @@ class Repository(ReadRepository[ModelT]):
     async def update(self, id: UUID, /, **changes: object) -> ModelT:
         """Change the named columns only, in one statement; raises NotFoundError, InvalidInputError for another name."""
         key = valid_id(id)
-        values = valid_changes(self.model, changes, {"id", "owner_id", "created_at", "updated_at", *self.fixed})
+        fixed = {"id", "owner_id", "created_at", "updated_at"} | self.fixed | self.kept
+        values = valid_changes(self.model, changes, fixed)
         self._check(values)
         await require_references(self.session, self.model, [values])
         guard = self._guard(values)
@@ -203,9 +209,13 @@ class Repository(ReadRepository[ModelT]):
 
     def _valid(self, values: Mapping[str, object]) -> ModelT:
         given = dict(values)
+        for name in self.kept & given.keys():
+            raise InvalidInputError(name, "is not a caller's to give")
         if "owner_id" in self.model.model_fields:
             owner = given.get("owner_id")
-            given["owner_id"] = owner_of_new(self.session, owner if isinstance(owner, str) else None)
+            if not isinstance(owner, str | None):
+                raise InvalidInputError("owner_id", "is not text")
+            given["owner_id"] = owner_of_new(self.session, owner)
         row = valid_row(self.model, given)
         self._check(_columns(row))
         return row

@@ -16,7 +16,7 @@ class ConversationRepository(Repository[Conversation]):
     """The counters of a conversation are kept by its messages and change by nothing else."""
 
     model = Conversation
-    fixed = frozenset(
+    kept = frozenset(
         {"last_position", "last_episode", "message_count", "input_tokens", "output_tokens", "last_message_at"}
     )
 

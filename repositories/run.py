@@ -38,7 +38,8 @@ class RunRepository(Repository[Run]):
     """A run's status only moves forward: `start`, `finish` and `update` raise StaleVersionError for any other move."""
 
     model = Run
-    fixed = frozenset({"idempotency_key", "last_step_position"})
+    kept = frozenset({"last_step_position"})
+    fixed = frozenset({"idempotency_key"})
 
     async def save(
         self,
@@ -234,11 +235,6 @@ class RunRepository(Repository[Run]):
             return None
         before = BEFORE[RunStatus(str(values["status"]))]
         return col(Run.status).in_(before), StaleVersionError("status")
-
-    def _valid(self, values: Mapping[str, object]) -> Run:
-        if "last_step_position" in values:
-            raise InvalidInputError("last_step_position", "is kept by the steps")
-        return super()._valid(values)
 
 
 def _made(table: sa.Table, since: datetime | None, until: datetime | None) -> list[Condition]:
