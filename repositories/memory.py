@@ -1,0 +1,266 @@
+"""Memories: remembered with or without a vector, recalled by one, touched when they are used, forgotten by filter."""
+
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from datetime import datetime
+from itertools import islice
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from database.errors import InvalidInputError
+from models import Conversation, EmbeddingSpace, Memory, MemoryEmbedding, MemoryType, new_id, utc_now
+from models.types import VectorLike
+from repositories.base import BATCH, Repository
+from repositories.memory_record import MEMORY_COLUMNS, MemoryRecord, RecalledMemory
+from repositories.ownership import table_of, visible
+from repositories.pagination import Page
+from repositories.search import MEMORIES as SOURCE
+from repositories.search import Mode, SearchResult, VectorQuery, search_on
+from repositories.validation import valid_changes, valid_id, valid_limit, valid_time, valid_vector
+from repositories.vectors import put_vector, put_vectors, space_or_active, store_vectors
+
+CONVERSATIONS = table_of(Conversation)
+MEMORIES = table_of(Memory)
+
+HAPPENED = sa.func.coalesce(MEMORIES.c.occurred_at, MEMORIES.c.created_at)
+
+
+class MemoryRepository(Repository[Memory]):
+    """A memory's owner is its conversation's, where it has one; else that of the session, or the one given."""
+
+    model = Memory
+    fixed = frozenset({"conversation_id", "last_accessed_at", "access_count"})
+
+    async def remember(
+        self,
+        content: str,
+        *,
+        conversation_id: UUID | None = None,
+        persona_id: UUID | None = None,
+        first_message_id: UUID | None = None,
+        memory_type: str = MemoryType.EPISODIC,
+        importance: float = 0.5,
+        occurred_at: datetime | None = None,
+        vector: VectorLike | None = None,
+        space: EmbeddingSpace | None = None,
+        owner_id: str | None = None,
+        extra_data: Mapping[str, Any] | None = None,
+        id: UUID | None = None,
+    ) -> Memory:
+        """Keep something in mind; with a vector it can be recalled. Without `space` the vector is of the active one.
+
+        One statement for the memory, and one each for what it refers to, its vector, and an active space. Raises
+        DuplicateError, MissingReferenceError, DimensionError, InvalidInputError("space") where none is active.
+        """
+        if vector is not None:
+            space = await space_or_active(self.session, space)
+            vector = valid_vector(vector, space)
+        memory = await self._create(
+            id=id or new_id(),
+            owner_id=owner_id,
+            conversation_id=conversation_id,
+            persona_id=persona_id,
+            first_message_id=first_message_id,
+            content=content,
+            memory_type=memory_type,
+            importance=importance,
+            occurred_at=occurred_at,
+            extra_data=extra_data or {},
+        )
+        if vector is not None and space is not None:
+            await store_vectors(self.session, MemoryEmbedding, [(memory.id, vector)], space)
+        return memory
+
+    async def remember_many(
+        self, rows: Iterable[Mapping[str, object]], *, space: EmbeddingSpace | None = None
+    ) -> Sequence[UUID]:
+        """The bulk path: mappings with the arguments of `remember`; returns the ids in the order given.
+
+        Two or three statements for each 500, and one for the active space where none is named. Memory stays flat, for
+        an iterator too.
+        """
+        ids: list[UUID] = []
+        waiting = iter(rows)
+        while batch := [dict(row) for row in islice(waiting, BATCH)]:
+            vectors: list[Any] = [row.pop("vector", None) for row in batch]
+            if space is None and any(vector is not None for vector in vectors):
+                space = await space_or_active(self.session, None)
+            arrays = [None if vector is None or space is None else valid_vector(vector, space) for vector in vectors]
+            made = await self.create_many(batch)
+            pairs = [(id, array) for id, array in zip(made, arrays, strict=True) if array is not None]
+            if pairs and space is not None:
+                await store_vectors(self.session, MemoryEmbedding, pairs, space)
+            ids.extend(made)
+        return ids
+
+    async def embed(self, id: UUID, vector: VectorLike, space: EmbeddingSpace | None = None) -> None:
+        """Give a memory its vector in a space, or another one than before; one statement, as `put_vector` says."""
+        await put_vector(self.session, MemoryEmbedding, id, vector, space)
+
+    async def embed_many(self, vectors: Iterable[tuple[UUID, VectorLike]], space: EmbeddingSpace | None = None) -> int:
+        """(id, vector) pairs, two statements for each 500; returns how many. Raises NotFoundError."""
+        return await put_vectors(self.session, MemoryEmbedding, vectors, space)
+
+    async def recall(
+        self,
+        vector: VectorLike,
+        *,
+        space: EmbeddingSpace | None = None,
+        conversation_id: UUID | None = None,
+        persona_id: UUID | None = None,
+        memory_type: str | None = None,
+        min_importance: float | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        limit: int = 10,
+        mode: Mode = "auto",
+        touch: bool = False,
+    ) -> SearchResult[RecalledMemory]:
+        """The memories nearest to a vector of a space, the best first, ties by id; 1 to 1000 of them.
+
+        `since` (included) and `until` (not) are about when it happened, or was remembered where that is not known. A
+        filter or an owner makes the search exact; without, it goes through the space's index where one is built.
+        `touch` counts the hits as used. One statement; one more for the active space, for an index, and for `touch`.
+        """
+        space = await space_or_active(self.session, space)
+        filters = {
+            "owner_id": self.session.owner_id,
+            "conversation_id": None if conversation_id is None else valid_id(conversation_id, "conversation_id"),
+            "persona_id": None if persona_id is None else valid_id(persona_id, "persona_id"),
+            "memory_type": _as_column("memory_type", memory_type, "memory_type"),
+            "min_importance": _as_column("importance", min_importance, "min_importance"),
+            "since": None if since is None else valid_time(since, "since"),
+            "until": None if until is None else valid_time(until, "until"),
+        }
+        query = VectorQuery(
+            SOURCE,
+            space,
+            valid_vector(vector, space),
+            valid_limit(limit),
+            {name: value for name, value in filters.items() if value is not None},
+            mode,
+        )
+        connection = await self.session.core()
+        rows, exact = await search_on(connection.dialect.name).nearest(connection, query)
+        hits = tuple(RecalledMemory.of(row) for row in rows)
+        if touch:
+            await self.touch(hit.id for hit in hits)
+        return SearchResult(hits, exact)
+
+    async def touch(self, ids: Iterable[UUID]) -> int:
+        """Count these, at most 1000, as used now: one UPDATE; `updated_at` does not move. Returns how many there were.
+
+        Rows are locked in the order of their ids, so that two that touch the same ones do not wait for each other.
+        """
+        keys = [valid_id(id, "ids") for id in ids]
+        if not keys:
+            return 0
+        valid_limit(len(keys), "ids")
+        chosen = sa.select(MEMORIES.c.id).where(MEMORIES.c.id.in_(keys), *self._writable()).order_by(MEMORIES.c.id)
+        connection = await self.session.core()
+        result = await connection.execute(
+            sa.update(MEMORIES)
+            .where(MEMORIES.c.id.in_(chosen.with_for_update(key_share=True)))
+            .values(
+                access_count=MEMORIES.c.access_count + 1, last_accessed_at=utc_now(), updated_at=MEMORIES.c.updated_at
+            )
+        )
+        return result.rowcount
+
+    async def forget(
+        self,
+        *,
+        conversation_id: UUID | None = None,
+        persona_id: UUID | None = None,
+        memory_type: str | None = None,
+        max_importance: float | None = None,
+        before: datetime | None = None,
+    ) -> int:
+        """Delete what passes every filter given, at least one; one statement. Returns how many there were.
+
+        `before` is about when it happened, or was remembered where that is not known.
+        """
+        conditions = self._matching(conversation_id=conversation_id, persona_id=persona_id, memory_type=memory_type)
+        if max_importance is not None:
+            conditions.append(MEMORIES.c.importance <= _as_column("importance", max_importance, "max_importance"))
+        if before is not None:
+            conditions.append(sa.bindparam(None, valid_time(before, "before"), MEMORIES.c.created_at.type) > HAPPENED)
+        if not conditions:
+            raise InvalidInputError("filters", "name at least one of what to forget")
+        return await self._delete(*conditions)
+
+    async def page(
+        self,
+        *,
+        conversation_id: UUID | None = None,
+        persona_id: UUID | None = None,
+        memory_type: str | None = None,
+        after: str | None = None,
+        limit: int = 50,
+    ) -> Page[Memory]:
+        """The newest first, by when they were remembered."""
+        conditions = self._matching(conversation_id=conversation_id, persona_id=persona_id, memory_type=memory_type)
+        return await self._page(("id",), *conditions, after=after, limit=limit)
+
+    async def count(
+        self,
+        *,
+        conversation_id: UUID | None = None,
+        persona_id: UUID | None = None,
+        memory_type: str | None = None,
+    ) -> int:
+        return await self._count(
+            *self._matching(conversation_id=conversation_id, persona_id=persona_id, memory_type=memory_type)
+        )
+
+    async def stream(
+        self,
+        *,
+        conversation_id: UUID | None = None,
+        persona_id: UUID | None = None,
+        memory_type: str | None = None,
+    ) -> AsyncIterator[MemoryRecord]:
+        """All of them, the oldest first, memory flat; a statement for each 500."""
+        conditions = self._matching(conversation_id=conversation_id, persona_id=persona_id, memory_type=memory_type)
+        statement = (
+            sa.select(*MEMORY_COLUMNS)
+            .where(*conditions, *visible(Memory, self.session.owner_id))
+            .order_by(MEMORIES.c.id)
+            .limit(BATCH)
+        )
+        connection = await self.session.core()
+        rows = (await connection.execute(statement)).mappings().all()
+        while rows:
+            for row in rows:
+                yield MemoryRecord.of(row)
+            if len(rows) < BATCH:
+                return
+            connection = await self.session.core()
+            rows = (await connection.execute(statement.where(MEMORIES.c.id > rows[-1]["id"]))).mappings().all()
+
+    async def _require(self, rows: Sequence[Memory]) -> None:
+        """What they refer to is there; without an owner in the session the conversation says whose they are."""
+        await super()._require(rows)
+        talks = {row.conversation_id for row in rows if row.conversation_id is not None}
+        if self.session.owner_id is not None or not talks:
+            return
+        connection = await self.session.core()
+        statement = sa.select(CONVERSATIONS.c.id, CONVERSATIONS.c.owner_id).where(CONVERSATIONS.c.id.in_(talks))
+        owners = {row.id: row.owner_id for row in await connection.execute(statement)}
+        for row in rows:
+            if row.conversation_id in owners:
+                owner_id = owners[row.conversation_id]
+                if row.owner_id not in (None, owner_id):
+                    raise InvalidInputError("owner_id", "is not the owner of the conversation")
+                row.owner_id = owner_id
+
+
+def _as_column(column: str, value: object, name: str) -> Any:
+    """A filter's value as its column takes it; refused by the filter's own name."""
+    if value is None:
+        return None
+    try:
+        return valid_changes(Memory, {column: value})[column]
+    except InvalidInputError as error:
+        raise InvalidInputError(name, error.reason) from None

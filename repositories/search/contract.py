@@ -1,0 +1,132 @@
+"""What a search is on every database: what is asked, what comes back, and what an index of a space is."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any, Generic, Literal, Protocol, TypeVar, overload
+from uuid import UUID
+
+import numpy as np
+import sqlalchemy as sa
+from numpy.typing import NDArray
+from sqlalchemy.engine import RowMapping
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from database import Database
+from database.errors import InvalidInputError
+from models import EmbeddingSpace
+
+HitT = TypeVar("HitT", covariant=True)
+
+Mode = Literal["auto", "exact", "approximate"]
+
+MODES = ("auto", "exact", "approximate")
+
+
+@dataclass(frozen=True, slots=True)
+class SearchResult(Sequence[HitT], Generic[HitT]):
+    """Hits, the best first. `exact`: no vector in the scope is nearer than these; else an index was asked."""
+
+    hits: tuple[HitT, ...]
+    exact: bool
+
+    @overload
+    def __getitem__(self, place: int) -> HitT: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[HitT]: ...
+    def __getitem__(self, place: int | slice) -> HitT | Sequence[HitT]:
+        return self.hits[place]
+
+    def __len__(self) -> int:
+        return len(self.hits)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A kind of row that has vectors. Its rows are `r` in SQL, and `vectors` says where a row's vector is.
+
+    `filters` are the conditions that a search may ask for, by the name of their one parameter.
+    """
+
+    table: str
+    rows: str
+    vectors: str
+    row_table: sa.Table
+    columns: tuple[str, ...]
+    filters: Mapping[str, tuple[str, sa.types.TypeEngine[Any]]]
+
+    @property
+    def read(self) -> str:
+        return ", ".join(f"r.{name}" for name in self.columns)
+
+
+@dataclass(frozen=True, slots=True)
+class VectorQuery:
+    """The nearest rows of a source to a vector of a space, among those that pass every filter."""
+
+    source: Source
+    space: EmbeddingSpace
+    vector: NDArray[np.float32]
+    limit: int
+    filters: Mapping[str, object] = MappingProxyType({})
+    mode: Mode = "auto"
+
+    def __post_init__(self) -> None:
+        if self.mode not in MODES:
+            raise InvalidInputError("mode", f"is none of {', '.join(MODES)}")
+
+    @property
+    def conditions(self) -> str:
+        """SQL that follows the condition on the space."""
+        return "".join(f"\n    AND {self.source.filters[name][0]}" for name in self.filters)
+
+    def statement(self, sql: str, **more: sa.types.TypeEngine[Any]) -> sa.TextualSelect:
+        """`sql` with the types of its parameters and of the columns that it answers: the source's, and `score`."""
+        types = {name: kind for name, (_, kind) in self.source.filters.items() if name in self.filters}
+        parameters = [sa.bindparam(name, type_=kind) for name, kind in (types | more).items()]
+        columns = [self.source.row_table.c[name] for name in self.source.columns]
+        return sa.text(sql).bindparams(*parameters).columns(*columns, sa.column("score", sa.Float))
+
+
+Found = tuple[Iterable[RowMapping], bool]
+"""Rows with the source's columns and `score`, the best first, and whether they are exact."""
+
+
+class IndexState(StrEnum):
+    """Where a space's approximate index of one table is."""
+
+    MISSING = "missing"
+    UNFINISHED = "unfinished"
+    READY = "ready"
+    TOO_WIDE = "too wide"
+    NOT_NEEDED = "not needed"
+
+
+@dataclass(frozen=True, slots=True)
+class TableIndex:
+    """The index of one table in one space. READY aside, a search of it is exact."""
+
+    table: str
+    name: str
+    state: IndexState
+
+
+Progress = Callable[[str, float], None]
+"""Called with the table and the part that is done, 0 to 1, while an index is built."""
+
+
+class Search(Protocol):
+    """What each database does its own way."""
+
+    async def nearest(self, connection: AsyncConnection, query: VectorQuery) -> Found: ...
+
+    async def indexes(self, connection: AsyncConnection, space: EmbeddingSpace) -> Sequence[TableIndex]:
+        """Of every table with vectors, in a fixed order; one statement at most."""
+        ...
+
+    async def build_indexes(
+        self, database: Database, space: EmbeddingSpace, progress: Progress | None = None
+    ) -> Sequence[TableIndex]: ...
+
+    async def drop_indexes(self, connection: AsyncConnection, space_ids: Sequence[UUID]) -> None: ...

@@ -1,0 +1,102 @@
+"""Search on PostgreSQL: exact by `vector`, or through a space's index by `halfvec` and then ranked exactly.
+
+The two never meet in a plan: an index over half precision cannot answer a question in single precision, so an exact
+search is exact whatever the planner chooses.
+"""
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from models import Metric
+from models.types import Vector
+from repositories.search.contract import Found, VectorQuery
+from repositories.search.literals import index_name, space_literals
+from repositories.search.postgres_index import build_indexes, drop_indexes, indexes
+
+__all__ = ["build_indexes", "drop_indexes", "indexes", "nearest"]
+
+OPERATORS = {Metric.COSINE: "<=>", Metric.L2: "<->", Metric.INNER_PRODUCT: "<#>"}
+"""pgvector's distances: less is nearer; the last one is minus the inner product."""
+
+SCORES = {Metric.COSINE: "1 - distance", Metric.L2: "0 - distance", Metric.INNER_PRODUCT: "0 - distance"}
+
+EXACT = """
+WITH nearest AS (
+    SELECT {read}, {vectors}.embedding {operator} CAST(:vector AS vector) AS distance
+    FROM {rows}
+    WHERE {vectors}.embedding_space_id = {space}{conditions}
+    ORDER BY distance, r.id
+    LIMIT :limit
+)
+SELECT {columns}, {score} AS score FROM nearest ORDER BY distance, id
+"""
+
+APPROXIMATE = """
+WITH candidates AS MATERIALIZED (
+    SELECT {read}, {vectors}.embedding AS candidate
+    FROM {rows}
+    WHERE {vectors}.embedding_space_id = {space}{conditions}
+    ORDER BY CAST({vectors}.embedding AS {halfvec}) {operator} CAST(CAST(:vector AS vector) AS {halfvec})
+    LIMIT :candidates
+), nearest AS (
+    SELECT {columns}, candidate {operator} CAST(:vector AS vector) AS distance
+    FROM candidates
+    ORDER BY distance, id
+    LIMIT :limit
+)
+SELECT {columns}, {score} AS score FROM nearest ORDER BY distance, id
+"""
+
+READY = sa.text("""
+SELECT set_config('hnsw.iterative_scan', 'relaxed_order', true), set_config('hnsw.ef_search', :ef_search, true)
+FROM pg_index
+WHERE indexrelid = to_regclass(:name) AND indisvalid
+""")
+"""A row, with the settings of the scan made until the unit ends, if the index is there; else nothing."""
+
+CANDIDATES_A_HIT = 4
+LEAST_CANDIDATES = 100
+"""Half precision and the graph misplace neighbours by a little: so many more are asked, and ranked exactly."""
+
+LEAST_EF_SEARCH, MOST_EF_SEARCH = 200, 1_000
+
+
+async def nearest(connection: AsyncConnection, query: VectorQuery) -> Found:
+    """Through the index where it is ready and the scope is wide: no filter at all, or `mode="approximate"`.
+
+    The index of a space knows nothing of owners or filters, and gives up before it has found enough of a narrow
+    scope: what comes short is asked for again, exactly.
+    """
+    wide = query.mode == "approximate" or (query.mode == "auto" and not query.filters)
+    candidates = max(CANDIDATES_A_HIT * query.limit, LEAST_CANDIDATES)
+    if wide and await _is_ready(connection, query, candidates):
+        statement = query.statement(_sql(APPROXIMATE, query), vector=Vector())
+        values = {**query.filters, "vector": query.vector, "limit": query.limit, "candidates": candidates}
+        rows = (await connection.execute(statement, values)).mappings().all()
+        if len(rows) == query.limit:
+            return rows, False
+    statement = query.statement(_sql(EXACT, query), vector=Vector())
+    values = {**query.filters, "vector": query.vector, "limit": query.limit}
+    return (await connection.execute(statement, values)).mappings(), True
+
+
+async def _is_ready(connection: AsyncConnection, query: VectorQuery, candidates: int) -> bool:
+    ef_search = min(max(candidates, LEAST_EF_SEARCH), MOST_EF_SEARCH)
+    values = {"name": index_name(query.source.table, query.space.id), "ef_search": str(ef_search)}
+    return (await connection.execute(READY, values)).first() is not None
+
+
+def _sql(template: str, query: VectorQuery) -> str:
+    space, halfvec = space_literals(query.space)
+    source = query.source
+    return template.format(
+        read=source.read,
+        columns=", ".join(source.columns),
+        rows=source.rows,
+        vectors=source.vectors,
+        conditions=query.conditions,
+        operator=OPERATORS[query.space.metric],
+        score=SCORES[query.space.metric],
+        space=space,
+        halfvec=halfvec,
+    )

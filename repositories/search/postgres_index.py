@@ -1,0 +1,117 @@
+"""The approximate index of a space: HNSW over half precision, built beside the traffic and again after a kill."""
+
+import asyncio
+from collections.abc import Sequence
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from database import Database
+from models import EmbeddingSpace, Metric
+from repositories.search.contract import IndexState, Progress, TableIndex
+from repositories.search.literals import MOST_INDEXED_DIMENSIONS, index_name, space_literals
+from repositories.search.sources import INDEXED
+
+OPERATOR_CLASSES = {
+    Metric.COSINE: "halfvec_cosine_ops",
+    Metric.L2: "halfvec_l2_ops",
+    Metric.INNER_PRODUCT: "halfvec_ip_ops",
+}
+
+CREATE = """
+CREATE INDEX CONCURRENTLY IF NOT EXISTS {name} ON {table}
+USING hnsw ((CAST(embedding AS {halfvec})) {operator_class}) WHERE embedding_space_id = {space}
+"""
+
+STATES = sa.text("""
+SELECT name, (SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(name)) AS valid
+FROM unnest(CAST(:names AS text[])) AS name
+""")
+
+PROGRESS = """
+SELECT CAST(blocks_done AS float) / nullif(blocks_total, 0) FROM pg_stat_progress_create_index
+WHERE relid = to_regclass(:name) AND datname = current_database()
+"""
+
+ONE_BUILDER = 8_273_106_455
+"""An advisory lock: an index that another process still builds looks like one that was left unfinished."""
+
+WAIT = 0.5
+"""Seconds between two looks at a build, or at the lock of another."""
+
+
+async def indexes(connection: AsyncConnection, space: EmbeddingSpace) -> Sequence[TableIndex]:
+    names = {index_name(table, space.id): table for table in INDEXED}
+    if space.dimensions > MOST_INDEXED_DIMENSIONS:
+        return [TableIndex(table, name, IndexState.TOO_WIDE) for name, table in names.items()]
+    valid = {row.name: row.valid for row in await connection.execute(STATES, {"names": list(names)})}
+    states = {None: IndexState.MISSING, False: IndexState.UNFINISHED, True: IndexState.READY}
+    return [TableIndex(table, name, states[valid[name]]) for name, table in names.items()]
+
+
+async def build_indexes(
+    database: Database, space: EmbeddingSpace, progress: Progress | None = None
+) -> Sequence[TableIndex]:
+    """Build what is not ready of the space's indexes, one table after the other; a killed build is begun again.
+
+    Reads and writes go on meanwhile. Waits while another process builds. No timeout but the caller's.
+    """
+    async with database.autocommit() as connection:
+        try:
+            # Kept by the connection and not by a transaction: there is none.
+            await connection.exec_driver_sql("SET statement_timeout = 0")
+            await _be_alone(connection)
+            for index in await indexes(connection, space):
+                if index.state is IndexState.UNFINISHED:
+                    await connection.exec_driver_sql(f"DROP INDEX CONCURRENTLY IF EXISTS {index.name}")
+                if index.state in (IndexState.UNFINISHED, IndexState.MISSING):
+                    await _build(database, connection, space, index, progress)
+            return await indexes(connection, space)
+        finally:
+            # The pool must not hand out a connection that holds the lock or has no timeout: this one ends here.
+            await connection.invalidate()
+
+
+async def _be_alone(connection: AsyncConnection) -> None:
+    # Not by waiting in the database: CREATE INDEX CONCURRENTLY waits for everybody whose statement is running.
+    while True:
+        if (await connection.exec_driver_sql(f"SELECT pg_try_advisory_lock({ONE_BUILDER})")).scalar_one():
+            return
+        await asyncio.sleep(WAIT)
+
+
+async def _build(
+    database: Database, connection: AsyncConnection, space: EmbeddingSpace, index: TableIndex, progress: Progress | None
+) -> None:
+    literal, halfvec = space_literals(space)
+    sql = CREATE.format(
+        name=index.name,
+        table=index.table,
+        halfvec=halfvec,
+        operator_class=OPERATOR_CLASSES[space.metric],
+        space=literal,
+    )
+    if progress is None:
+        await connection.exec_driver_sql(sql)
+        return
+    watch = asyncio.create_task(_watch(database, index.table, progress))
+    try:
+        await connection.exec_driver_sql(sql)
+    finally:
+        watch.cancel()
+        await asyncio.gather(watch, return_exceptions=True)
+    progress(index.table, 1.0)
+
+
+async def _watch(database: Database, table: str, progress: Progress) -> None:
+    while True:
+        done = await database.fetch_value(PROGRESS, {"name": table})
+        progress(table, done if isinstance(done, float) else 0.0)
+        await asyncio.sleep(WAIT)
+
+
+async def drop_indexes(connection: AsyncConnection, space_ids: Sequence[UUID]) -> None:
+    """In the unit of the caller: searches of the tables wait until it ends, if there was an index."""
+    names = ", ".join(index_name(table, id) for table in INDEXED for id in space_ids)
+    await connection.exec_driver_sql(f"DROP INDEX IF EXISTS {names}")
