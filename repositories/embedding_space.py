@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 from uuid import UUID
 
+import sqlalchemy as sa
+
 from database.errors import NotFoundError, ReadOnlyError
 from models import EmbeddingSpace, Metric, SpaceStatus, new_id
 from repositories.base import Repository
