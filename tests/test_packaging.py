@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import alembic.command
+import hatchling.build
 import pytest
 
 from scripts import bootstrap
@@ -44,6 +45,14 @@ def test_the_wheel_holds_the_three_packages_and_the_history(wheel: zipfile.ZipFi
     assert names == expected
     assert versions, "a wheel without a revision cannot migrate"
     assert {f"{package}/py.typed" for package in PACKAGES} <= names
+
+
+def test_an_editable_installation_copies_no_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    with zipfile.ZipFile(tmp_path / hatchling.build.build_editable(str(tmp_path))) as built:
+        names = [name for name in built.namelist() if ".dist-info/" not in name]
+        assert [Path(name).suffix for name in names] == [".pth"]
+        assert Path(built.read(names[0]).decode().strip()) == ROOT
 
 
 def test_the_wheel_says_that_it_is_not_for_upload(wheel: zipfile.ZipFile) -> None:
