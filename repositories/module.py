@@ -157,7 +157,7 @@ def _nothing_left() -> InvalidInputError:
 def _triggers(module: Module, text: str, timeout: float) -> bool:
     assert module.trigger_pattern is not None
     try:
-        # Concurrent: the search lets go of the interpreter's lock, or the event loop would stand still with it.
+        # Concurrent: it lets go of the interpreter's lock, or the event loop would stand still although in a thread.
         return regex.search(module.trigger_pattern, text, timeout=timeout, concurrent=True) is not None
     except TimeoutError:
         logger.warning("trigger_pattern_timed_out module_id=%s", module.id)
