@@ -68,6 +68,7 @@ class Steps(list[tuple[str, ...]]):
         self.append(command)
         if "venv" in command:
             bootstrap.PYTHON.parent.mkdir(parents=True, exist_ok=True)
+            bootstrap.PYTHON.unlink(missing_ok=True)
             bootstrap.PYTHON.symlink_to(sys.executable)
 
 
@@ -84,9 +85,8 @@ def steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Steps:
 
 def test_a_half_made_environment_is_made_anew(steps: Steps, capsys: pytest.CaptureFixture[str]) -> None:
     bootstrap.PYTHON.parent.mkdir(parents=True)
-    bootstrap.PYTHON.touch()
+    bootstrap.PYTHON.symlink_to(sys.executable)
     bootstrap.LOCK.write_text("installing\n")
-    bootstrap.PYTHON.unlink()
 
     bootstrap._install("pins of today")
 
