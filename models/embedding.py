@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from sqlmodel import Field
 
 from models.base import Entity
-from models.types import Json, JsonObject, Vector
+from models.types import Json, JsonObject, Vector, VectorList
 
 
 class Embedding(Entity, table=True):
@@ -43,7 +43,7 @@ class Embedding(Entity, table=True):
         ondelete="CASCADE",
         description="The space that gives the vector its meaning and width.",
     )
-    embedding: list[float] = Field(sa_type=Vector, nullable=False, description="The vector.")
+    embedding: VectorList = Field(sa_type=Vector, nullable=False, description="The vector.")
     extra_data: JsonObject = Field(
         default_factory=dict,
         sa_type=Json,

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlmodel import Field
 
 from models.base import Entity, Timestamped
-from models.types import Json, JsonObject, Vector
+from models.types import Json, JsonObject, Vector, VectorList
 
 
 class MemoryType(StrEnum):
@@ -94,4 +94,4 @@ class MemoryEmbedding(Timestamped, table=True):
         primary_key=True,
         description="The space that gives the vector its meaning and width.",
     )
-    embedding: list[float] = Field(sa_type=Vector, nullable=False, description="The vector.")
+    embedding: VectorList = Field(sa_type=Vector, nullable=False, description="The vector.")

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlmodel import Field
 
 from models.base import Entity, Timestamped, utc_now
-from models.types import Json, JsonArray, JsonObject, Vector
+from models.types import Json, JsonArray, JsonObject, Vector, VectorList
 
 
 class Role(StrEnum):
@@ -83,4 +83,4 @@ class MessageEmbedding(Timestamped, table=True):
         primary_key=True,
         description="The space that gives the vector its meaning and width.",
     )
-    embedding: list[float] = Field(sa_type=Vector, nullable=False, description="The vector.")
+    embedding: VectorList = Field(sa_type=Vector, nullable=False, description="The vector.")

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pgvector import HalfVector
 from pgvector import Vector as VectorValue
 from pgvector.sqlalchemy import HALFVEC, VECTOR
-from pydantic import AfterValidator
+from pydantic import AfterValidator, BeforeValidator
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import Dialect
 from sqlalchemy.ext.compiler import compiles
@@ -39,6 +39,7 @@ __all__ = [
     "UTCDateTime",
     "Vector",
     "VectorLike",
+    "VectorList",
     "check_integer",
     "check_json",
     "check_money",
@@ -166,6 +167,8 @@ def vector_array(value: object, dimensions: int | None = None) -> NDArray[np.flo
 JsonValue: TypeAlias = Annotated[Any, AfterValidator(check_json)]
 JsonObject: TypeAlias = Annotated[dict[str, Any], AfterValidator(check_json)]
 JsonArray: TypeAlias = Annotated[list[Any], AfterValidator(check_json)]
+VectorList: TypeAlias = Annotated[list[float], BeforeValidator(lambda value: vector_array(value).tolist())]
+"""Float32 numbers from the first, so that an entity equals what is read back of it."""
 
 
 class Json(sa.TypeDecorator[Any]):
@@ -179,14 +182,22 @@ class Json(sa.TypeDecorator[Any]):
         self.none_as_null = none_as_null
 
     def load_dialect_impl(self, dialect: Dialect) -> sa.types.TypeEngine[Any]:
-        kind = JSONB if dialect.name == "postgresql" else sa.JSON
-        return dialect.type_descriptor(kind(none_as_null=self.none_as_null))
+        if dialect.name == "postgresql":
+            return dialect.type_descriptor(JSONB(none_as_null=self.none_as_null))
+        # Declared as JSON the column would have numeric affinity, and the text 1.0 in it become the integer 1.
+        return dialect.type_descriptor(sa.Text())
 
     def coerce_compared_value(self, op: object, value: object) -> sa.types.TypeEngine[Any]:
         return sa.JSON().coerce_compared_value(op, value)  # type: ignore[arg-type]  # the base's own type for op is private
 
     def process_bind_param(self, value: object, dialect: Dialect) -> object:
-        return check_json(value)
+        check_json(value)
+        if dialect.name == "postgresql" or (value is None and self.none_as_null):
+            return value
+        return dump_json(value)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> object:
+        return json.loads(value) if dialect.name == "sqlite" and isinstance(value, str) else value
 
 
 class Microseconds(GenericFunction[int]):

@@ -137,7 +137,7 @@ def upgrade() -> None:
         sa.Column("is_active", sa.Boolean(), nullable=False, comment="Whether it is offered to anyone."),
         sa.Column(
             "extra_data",
-            sa.JSON().with_variant(postgresql.JSONB(), "postgresql"),
+            sa.JSON().with_variant(postgresql.JSONB(), "postgresql").with_variant(sa.Text(), "sqlite"),
             nullable=False,
             comment="Free data of the application.",
         ),
@@ -180,7 +180,7 @@ def upgrade() -> None:
         sa.Column("provider_type", sa.Text(), nullable=True, comment="The model provider that answers."),
         sa.Column(
             "provider_config",
-            sa.JSON().with_variant(postgresql.JSONB(), "postgresql"),
+            sa.JSON().with_variant(postgresql.JSONB(), "postgresql").with_variant(sa.Text(), "sqlite"),
             nullable=True,
             comment="Settings for that provider.",
         ),
@@ -213,7 +213,7 @@ def upgrade() -> None:
         ),
         sa.Column(
             "extra_data",
-            sa.JSON().with_variant(postgresql.JSONB(), "postgresql"),
+            sa.JSON().with_variant(postgresql.JSONB(), "postgresql").with_variant(sa.Text(), "sqlite"),
             nullable=False,
             comment="Free data of the application.",
         ),
@@ -285,7 +285,7 @@ def upgrade() -> None:
         ),
         sa.Column(
             "extra_data",
-            sa.JSON().with_variant(postgresql.JSONB(), "postgresql"),
+            sa.JSON().with_variant(postgresql.JSONB(), "postgresql").with_variant(sa.Text(), "sqlite"),
             nullable=False,
             comment="Free data, filtered by search.",
         ),
@@ -360,7 +360,7 @@ def upgrade() -> None:
         sa.Column("state_key", sa.Text(), nullable=False, comment="The name of the value."),
         sa.Column(
             "state_value",
-            sa.JSON().with_variant(postgresql.JSONB(), "postgresql"),
+            sa.JSON().with_variant(postgresql.JSONB(), "postgresql").with_variant(sa.Text(), "sqlite"),
             nullable=False,
             comment="The value; JSON null is one.",
         ),
@@ -421,7 +421,7 @@ def upgrade() -> None:
         sa.Column("thinking", sa.Text(), nullable=True, comment="The model's reasoning, if it is kept."),
         sa.Column(
             "tool_calls",
-            sa.JSON().with_variant(postgresql.JSONB(), "postgresql"),
+            sa.JSON().with_variant(postgresql.JSONB(), "postgresql").with_variant(sa.Text(), "sqlite"),
             nullable=True,
             comment="Calls that an assistant's message asks for.",
         ),
@@ -440,7 +440,7 @@ def upgrade() -> None:
         ),
         sa.Column(
             "extra_data",
-            sa.JSON().with_variant(postgresql.JSONB(), "postgresql"),
+            sa.JSON().with_variant(postgresql.JSONB(), "postgresql").with_variant(sa.Text(), "sqlite"),
             nullable=False,
             comment="Free data of the application.",
         ),
@@ -498,13 +498,13 @@ def upgrade() -> None:
         ),
         sa.Column(
             "request_payload",
-            sa.JSON().with_variant(postgresql.JSONB(), "postgresql"),
+            sa.JSON().with_variant(postgresql.JSONB(), "postgresql").with_variant(sa.Text(), "sqlite"),
             nullable=False,
             comment="What was asked.",
         ),
         sa.Column(
             "result",
-            sa.JSON().with_variant(postgresql.JSONB(), "postgresql"),
+            sa.JSON().with_variant(postgresql.JSONB(), "postgresql").with_variant(sa.Text(), "sqlite"),
             nullable=True,
             comment="What came of it.",
         ),
@@ -578,7 +578,7 @@ def upgrade() -> None:
         sa.Column("access_count", sa.BigInteger(), nullable=False, comment="How often it was used."),
         sa.Column(
             "extra_data",
-            sa.JSON().with_variant(postgresql.JSONB(), "postgresql"),
+            sa.JSON().with_variant(postgresql.JSONB(), "postgresql").with_variant(sa.Text(), "sqlite"),
             nullable=False,
             comment="Free data of the application.",
         ),
@@ -681,13 +681,13 @@ def upgrade() -> None:
         sa.Column("status", sa.Text(), nullable=False, comment="How far it is."),
         sa.Column(
             "input_data",
-            sa.JSON().with_variant(postgresql.JSONB(), "postgresql"),
+            sa.JSON().with_variant(postgresql.JSONB(), "postgresql").with_variant(sa.Text(), "sqlite"),
             nullable=True,
             comment="What went in.",
         ),
         sa.Column(
             "output_data",
-            sa.JSON().with_variant(postgresql.JSONB(), "postgresql"),
+            sa.JSON().with_variant(postgresql.JSONB(), "postgresql").with_variant(sa.Text(), "sqlite"),
             nullable=True,
             comment="What came out.",
         ),
@@ -732,7 +732,7 @@ def upgrade() -> None:
         sa.Column("sha256", sa.Text(), nullable=True, comment="Hash of its bytes, 64 hex digits."),
         sa.Column(
             "extra_data",
-            sa.JSON().with_variant(postgresql.JSONB(), "postgresql"),
+            sa.JSON().with_variant(postgresql.JSONB(), "postgresql").with_variant(sa.Text(), "sqlite"),
             nullable=False,
             comment="Free data of the application.",
         ),
@@ -792,7 +792,7 @@ def upgrade() -> None:
         sa.Column("error", sa.Text(), nullable=True, comment="Why it failed."),
         sa.Column(
             "extra_data",
-            sa.JSON().with_variant(postgresql.JSONB(), "postgresql"),
+            sa.JSON().with_variant(postgresql.JSONB(), "postgresql").with_variant(sa.Text(), "sqlite"),
             nullable=False,
             comment="Free data of the application.",
         ),

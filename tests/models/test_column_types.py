@@ -10,6 +10,7 @@ from uuid import UUID
 import numpy as np
 import pytest
 import sqlalchemy as sa
+from pydantic import ValidationError
 from sqlmodel import col, select
 
 from database import Session
@@ -126,7 +127,7 @@ async def test_a_vector_is_kept_as_float32(session: Session, vector: list[float]
     space = await EmbeddingSpaceFactory.create(dimensions=len(vector))
     row = await MemoryEmbeddingFactory.create(embedding=vector, embedding_space_id=space.id)
     stored = await reread(session, row)
-    assert stored.embedding == np.asarray(vector, dtype=np.float32).tolist()
+    assert stored.embedding == row.embedding == np.asarray(vector, dtype=np.float32).tolist()
     assert isinstance(stored.embedding, list)
     assert isinstance(stored.embedding[0], float)
 
@@ -168,10 +169,13 @@ async def test_an_array_is_a_vector_too(session: Session, kind: type[np.number[A
     ids=lambda vector: repr(vector)[:20],
 )
 async def test_what_is_no_vector_is_refused(session: Session, vector: object) -> None:
-    memory, space = await MemoryFactory.create(), await EmbeddingSpaceFactory.create()
-    row = MemoryEmbeddingFactory.build(memory_id=memory.id, embedding_space_id=space.id)
+    row = await MemoryEmbeddingFactory.create()
     with pytest.raises(InvalidInputError):
         await insert(session, row, embedding=vector)
+    with pytest.raises(ValidationError):
+        row.embedding = vector  # type: ignore[assignment]  # the wrong kind on purpose
+    with pytest.raises(ValidationError):
+        MemoryEmbeddingFactory.build(embedding=vector)
 
 
 @on_sqlite
