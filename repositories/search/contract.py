@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from types import MappingProxyType
 from typing import Any, Generic, Literal, Protocol, TypeVar, overload
 from uuid import UUID
 
@@ -69,7 +68,7 @@ class VectorQuery:
     space: EmbeddingSpace
     vector: NDArray[np.float32]
     limit: int
-    filters: Mapping[str, object] = MappingProxyType({})
+    filters: Mapping[str, object]
     mode: Mode = "auto"
 
     def __post_init__(self) -> None:

@@ -58,7 +58,7 @@ CANDIDATES_A_HIT = 4
 LEAST_CANDIDATES = 100
 """Half precision and the graph misplace neighbours by a little: so many more are asked, and ranked exactly."""
 
-LEAST_EF_SEARCH, MOST_EF_SEARCH = 200, 1_000
+LEAST_EF_SEARCH, MOST_EF_SEARCH = 400, 1_000
 
 
 async def nearest(connection: AsyncConnection, query: VectorQuery) -> Found:

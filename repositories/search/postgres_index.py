@@ -67,6 +67,8 @@ async def build_indexes(
                     await connection.exec_driver_sql(f"DROP INDEX CONCURRENTLY IF EXISTS {index.name}")
                 if index.state in (IndexState.UNFINISHED, IndexState.MISSING):
                     await _build(database, connection, space, index, progress)
+                    # Without statistics the planner takes the space for a few rows, and the index for not worth it.
+                    await connection.exec_driver_sql(f"ANALYZE {index.table}")
             return await indexes(connection, space)
         finally:
             # The pool must not hand out a connection that holds the lock or has no timeout: this one ends here.
