@@ -50,7 +50,7 @@ def patience() -> int:
 
 def tables() -> list[sa.MetaData]:
     """Ours, and those that `target_metadata` in alembic.ini names, one `package.module:attribute` a line."""
-    found = [metadata]
+    found: list[sa.MetaData] = config.attributes.get("target_metadata") or [metadata]
     for line in (config.get_main_option("target_metadata") or "").split():
         module, _, attribute = line.partition(":")
         try:
@@ -94,11 +94,15 @@ def migrate(**where: Any) -> None:
 
 
 def migrate_over(connection: Connection) -> None:
-    with explained(connection) as said:
+    with explained(connection.engine) as said:
         try:
             migrate(connection=connection)
         except StoreError as error:
-            raise CommandError(": ".join([str(error), *said[-1:]])) from error
+            # What failed first: cleaning up after it fails too, in a transaction that is lost.
+            first = error
+            while isinstance(first.__context__, StoreError):
+                first = first.__context__
+            raise CommandError(": ".join([str(first), *said[:1]])) from first
 
 
 async def connect() -> None:

@@ -14,13 +14,14 @@ APP = "app"
 
 APPLIED = sa.Table(
     "migration_checksums",
-    sa.MetaData(),
+    sa.MetaData(naming_convention={"pk": "pk_%(table_name)s", "ck": "ck_%(table_name)s_%(constraint_name)s"}),
     sa.Column("revision", sa.Text, primary_key=True),
     sa.Column("filename", sa.Text, nullable=False),
-    sa.Column("stream", sa.Text, sa.CheckConstraint(f"stream IN ('{SYSTEM}', '{APP}')"), nullable=False),
+    sa.Column("stream", sa.Text, nullable=False),
     sa.Column("description", sa.Text, nullable=False),
     sa.Column("checksum", sa.Text, nullable=False),
     sa.Column("applied_at", sa.DateTime(timezone=True), server_default=sa.text("CURRENT_TIMESTAMP"), nullable=False),
+    sa.CheckConstraint(f"stream IN ('{SYSTEM}', '{APP}')", name="stream"),
 )
 """Kept beside alembic's own table, and like it made before the first revision and no part of the history."""
 

@@ -11,9 +11,9 @@ from alembic.ddl.postgresql import PostgresqlImpl
 from alembic.ddl.sqlite import SQLiteImpl
 from alembic.operations.batch import ApplyBatchImpl
 from sqlalchemy.engine import Connection
-from sqlalchemy.schema import CreateIndex
+from sqlalchemy.schema import CreateIndex, conv
 
-SCRATCH = "persona_store_scratch"
+from database.errors import StoreError
 
 
 def _version_table(version_table: str, version_table_schema: str | None) -> sa.Table:
@@ -24,7 +24,14 @@ def _version_table(version_table: str, version_table_schema: str | None) -> sa.T
 
 
 class OnPostgres(PostgresqlImpl):
+    """The server keeps a CHECK in its own words, so it is asked to put the model's into them as well."""
+
     __dialect__ = "postgresql"
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._there: dict[str, dict[str, str]] = {}
+        self._wanted: dict[str, dict[str, str]] = {}
 
     def version_table_impl(
         self, *, version_table: str, version_table_schema: str | None, version_table_pk: bool, **kw: Any
@@ -34,30 +41,39 @@ class OnPostgres(PostgresqlImpl):
     def compare_check_constraint(
         self, metadata_constraint: sa.CheckConstraint, reflected_constraint: sa.CheckConstraint
     ) -> ComparisonResult:
-        """The server keeps a CHECK in its own words, so it is asked to put the model's into them as well."""
         table = metadata_constraint.table
+        assert isinstance(table, sa.Table)
         name = str(reflected_constraint.name)
-        assert self.connection is not None
-        there = _definition(self.connection, self.dialect.identifier_preparer.format_table(table), name)
-        scratch = self.connection.begin_nested()
-        try:
-            text = metadata_constraint.sqltext.compile(dialect=self.dialect, compile_kwargs={"literal_binds": True})
-            source = self.dialect.identifier_preparer.format_table(table)
-            self.connection.exec_driver_sql(f"CREATE TEMPORARY TABLE {SCRATCH} (LIKE {source})")
-            self.connection.exec_driver_sql(f"ALTER TABLE {SCRATCH} ADD CONSTRAINT wanted CHECK ({text})")
-            wanted = _definition(self.connection, SCRATCH, "wanted")
-        except Exception:
-            # It speaks of a column that is not there yet.
-            wanted = None
-        finally:
-            scratch.rollback()
-        return _compared(there, wanted)
+        if table.fullname not in self._there:
+            assert self.connection is not None
+            place = self.dialect.identifier_preparer.format_table(table)
+            self._there[table.fullname] = _checks(self.connection, place)
+            self._wanted[table.fullname] = _put_into_words(self.connection, table)
+        return _compared(self._there[table.fullname].get(name), self._wanted[table.fullname].get(name))
 
 
-def _definition(connection: Connection, table: str, name: str) -> str | None:
-    query = "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = CAST(:t AS regclass) AND conname = :n"
-    text: str | None = connection.execute(sa.text(query), {"t": table, "n": name}).scalar()
-    return text
+def _put_into_words(connection: Connection, table: sa.Table) -> dict[str, str]:
+    """The model's CHECKs as the server writes them, tried on a table that is gone at once; none where it refuses."""
+    columns = [sa.Column(column.name, column.type) for column in table.columns]
+    checks = [
+        sa.CheckConstraint(rule.sqltext, name=conv(str(rule.name)))
+        for rule in table.constraints
+        if isinstance(rule, sa.CheckConstraint) and rule.name
+    ]
+    scratch = sa.Table("persona_store_scratch", sa.MetaData(), *columns, *checks, prefixes=["TEMPORARY"])
+    savepoint = connection.begin_nested()
+    try:
+        scratch.create(connection, checkfirst=False)
+        return _checks(connection, scratch.name)
+    except StoreError:
+        return {}
+    finally:
+        savepoint.rollback()
+
+
+def _checks(connection: Connection, table: str) -> dict[str, str]:
+    query = "SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = CAST(:table AS regclass)"
+    return {str(name): str(text) for name, text in connection.execute(sa.text(query), {"table": table})}
 
 
 def _compared(there: str | None, wanted: str | None) -> ComparisonResult:
@@ -106,7 +122,8 @@ class OnSQLite(SQLiteImpl):
             if _words(str(CreateIndex(index).compile(dialect=self.dialect))) == _words(unseen[str(index.name)]):
                 metadata_indexes.discard(index)
                 del unseen[str(index.name)]
-        conn_indexes.update(_as_read(name, table.name, sql) for name, sql in unseen.items())
+        if unseen:
+            conn_indexes.update(_as_read(name, table.name, sql) for name, sql in unseen.items())
 
     def compare_indexes(self, metadata_index: sa.Index, reflected_index: sa.Index) -> ComparisonResult:
         if "sql" in reflected_index.info:

@@ -87,21 +87,17 @@ def read_back(column: sa.Column[Any], database: str) -> AnyType:
 
 
 def _from_sqlite(column: sa.Column[Any], kind: AnyType) -> AnyType:
-    if isinstance(kind, sa.BigInteger | sa.LargeBinary):
-        raise CommandError(
-            f"SQLite does not tell whether {_place(column)} is a number or money, bytes or a vector: "
-            "run this autogenerate against PostgreSQL."
-        )
     if isinstance(kind, sa.CHAR) and kind.length == 32:
         return sa.Uuid()
-    if isinstance(kind, sa.JSON):
-        return Json()
     if isinstance(kind, sa.DateTime):
         return UTCDateTime()
-    for generic in (sa.Date, sa.Time):
+    for generic in (sa.Boolean, sa.Float, sa.Date, sa.Time):
         if isinstance(kind, generic):
             return generic()
-    return kind
+    raise CommandError(
+        f"SQLite does not tell whether {_place(column)} is text or JSON, a number or money, bytes or a vector, and a "
+        "downgrade has to put it back: run this autogenerate against PostgreSQL."
+    )
 
 
 def _place(column: sa.Column[Any]) -> str:
@@ -114,13 +110,16 @@ KIND = r"[a-z]+(?: varying| precision| with(?:out)? time zone)?(?:\(\d+(?:,\d+)?
 
 
 def portable_sql(text: str) -> str:
-    """SQL that PostgreSQL has put into its own words, in words that SQLite understands too.
+    """SQL that PostgreSQL has put into its own words, in the words of the models, which SQLite understands too.
 
-    Casts of literals are dropped, casts of columns and lists are spelled out; CommandError for anything else.
+    CommandError for what is left of PostgreSQL's own.
     """
     text = re.sub(rf"({LITERAL})::{KIND}", r"\1", text, flags=re.IGNORECASE)
-    text = re.sub(rf"\((\w+)\)::({KIND})", r"CAST(\1 AS \2)", text)
-    text = re.sub(rf"= ANY \(\(?ARRAY\[([^\]]*)\]\)?(?:::{KIND})?\)", r"IN (\1)", text)
+    text = re.sub(rf"(\()?\b(\w+)(?(1)\))::({KIND})", lambda cast: f"CAST({cast[2]} AS {cast[3].upper()})", text)
+    text = re.sub(rf"= ANY \((\()?ARRAY\[([^\]]*)\](?(1)\))(?:::{KIND})?\)", r"IN (\2)", text)
+    text = re.sub(r"(\w+(?:\(\w+\))?) >= (-?[\d.]+) AND \1 <= (-?[\d.]+)", r"\1 BETWEEN \2 AND \3", text)
+    text = re.sub(r"\bCOALESCE\(", "coalesce(", text)
     if "::" in text or "ARRAY[" in text or "nextval(" in text:
         raise CommandError(f"PostgreSQL's own SQL cannot be written for both databases: {text}")
-    return text
+    whole = text.startswith("(") and text.endswith(")") and "(" not in text[1:-1]
+    return text[1:-1] if whole else text

@@ -1,10 +1,10 @@
 """What autogenerate proposes, made into a revision that runs on both databases with rows in them, or refused."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeAlias
 
 import sqlalchemy as sa
 from alembic.autogenerate import renderers
@@ -17,6 +17,8 @@ from pgvector.sqlalchemy import VECTOR
 from database.history.portable import DIALECTS, AnyType, portable_sql, read_back, stored
 from models.types import Money
 
+Default: TypeAlias = Callable[[sa.Column[Any]], str | sa.TextClause | None]
+
 INDEX_OPERATIONS = (ops.CreateIndexOp, ops.DropIndexOp)
 
 
@@ -25,14 +27,14 @@ def rewrite(context: MigrationContext, revision: object, scripts: list[ops.Migra
     for script in scripts:
         assert script.upgrade_ops is not None
         assert script.downgrade_ops is not None
-        up = [change for change in script.upgrade_ops.ops for change in _upgrade(change)]
+        up = [part for change in script.upgrade_ops.ops for part in _parts(change, _model_default)]
+        for change in script.downgrade_ops.ops:
+            _restore(change, context.dialect.name)
+        down = [part for change in script.downgrade_ops.ops for part in _parts(change, _placeholder)]
         if revision == () and _needs_vector(up):
             up.insert(0, VectorExtensionOp())
         script.upgrade_ops.ops = up
-        database = context.dialect.name
-        for change in script.downgrade_ops.ops:
-            _restore(change, database)
-        script.downgrade_ops.ops = [part for change in script.downgrade_ops.ops for part in _parts(change)]
+        script.downgrade_ops.ops = down
 
 
 class VectorExtensionOp(ops.MigrateOperation):
@@ -57,40 +59,44 @@ def _needs_vector(changes: Iterable[ops.MigrateOperation]) -> bool:
     )
 
 
-def _parts(change: ops.MigrateOperation) -> Iterator[ops.MigrateOperation]:
-    """Indexes outside of the batch: neither database copies a table for them, and a batch loses expressions."""
+def _parts(change: ops.MigrateOperation, default: Default) -> Iterator[ops.MigrateOperation]:
+    """One change of a table in as many steps as it takes to keep its rows and its indexes.
+
+    Indexes stand outside of the batch: no database copies a table for them, and a batch loses their expressions.
+    """
     if not isinstance(change, ops.ModifyTableOps):
         yield change
         return
-    yield from (op for op in change.ops if isinstance(op, ops.DropIndexOp))
-    rest = [op for op in change.ops if not isinstance(op, INDEX_OPERATIONS)]
-    if rest:
-        yield ops.ModifyTableOps(change.table_name, rest, schema=change.schema)
-    yield from (op for op in change.ops if isinstance(op, ops.CreateIndexOp))
+    for drop in (inner for inner in change.ops if isinstance(inner, ops.DropIndexOp)):
+        drop.kw = {}
+        yield drop
+    batch = [inner for inner in change.ops if not isinstance(inner, INDEX_OPERATIONS)]
+    after = [last for inner in batch for last in _settle(inner, default)]
+    for changes in (batch, after):
+        if changes:
+            yield ops.ModifyTableOps(change.table_name, changes, schema=change.schema)
+    yield from (inner for inner in change.ops if isinstance(inner, ops.CreateIndexOp))
 
 
-def _upgrade(change: ops.MigrateOperation) -> Iterator[ops.MigrateOperation]:
-    for part in _parts(change):
-        yield part
-        if isinstance(part, ops.ModifyTableOps):
-            settled = [op for inner in part.ops for op in _settle(inner)]
-            if settled:
-                yield ops.ModifyTableOps(part.table_name, settled, schema=part.schema)
-
-
-def _settle(change: ops.MigrateOperation) -> Iterator[ops.AlterColumnOp]:
-    """Make one change of a table safe for the rows in it; what must follow in a second batch is yielded."""
+def _settle(change: ops.MigrateOperation, default: Default) -> Iterator[ops.AlterColumnOp]:
+    """Make a change safe for the rows that are there, in place; what must follow in a batch of its own is yielded."""
     if isinstance(change, ops.AlterColumnOp):
-        place = f"{change.table_name}.{change.column_name}"
         if change.modify_type is not None and not _same_kind(change.existing_type, change.modify_type):
             raise CommandError(
-                f"The type of {place} changes, and the databases convert values differently: add a column, move the "
-                "values in a revision of your own, then drop the old one."
+                f"The type of {change.table_name}.{change.column_name} changes, and the databases convert values "
+                "differently: add a column, move the values in a revision of your own, then drop the old one."
             )
-        change.existing_type = None
+        change.existing_type = change.existing_comment = None
+        change.existing_server_default = False
     if isinstance(change, ops.AddColumnOp) and not change.column.nullable and change.column.server_default is None:
         column = change.column = change.column._copy()
-        column.server_default = sa.DefaultClause(_literal(f"{change.table_name}.{column.name}", column))
+        value = default(column)
+        if value is None:
+            raise CommandError(
+                f"{change.table_name}.{column.name} is NOT NULL and nothing could be given to the rows that are there, "
+                "here or in a downgrade: let it be nullable in one revision, and change that in another."
+            )
+        column.server_default = sa.DefaultClause(value)
         yield ops.AlterColumnOp(change.table_name, column.name, schema=change.schema, modify_server_default=None)
 
 
@@ -100,8 +106,8 @@ def _same_kind(before: AnyType | None, after: AnyType) -> bool:
     return any(all(isinstance(kind, family) for kind in kinds) for family in (sa.String, sa.Integer))
 
 
-def _literal(place: str, column: sa.Column[Any]) -> str | sa.TextClause:
-    """The model's default as both databases write it, for the rows that are there already."""
+def _model_default(column: sa.Column[Any]) -> str | sa.TextClause | None:
+    """The model's default as both databases write it."""
     default = column.default
     value: object = None
     if isinstance(default, sa.ColumnDefault):
@@ -117,10 +123,23 @@ def _literal(place: str, column: sa.Column[Any]) -> str | sa.TextClause:
             return str(value)
         case dict() | list():
             return json.dumps(value)
-    raise CommandError(
-        f"{place} is NOT NULL and has no default that both databases could give to the rows that are there: "
-        "give it a plain default, or make it nullable, fill it, and make it NOT NULL in a later revision."
-    )
+    return None
+
+
+def _placeholder(column: sa.Column[Any]) -> str | sa.TextClause | None:
+    """For a column that a downgrade puts back, whose values are gone."""
+    match stored(column.type, "postgresql"):
+        case sa.Boolean():
+            return sa.text("false")
+        case sa.Integer() | sa.Numeric():
+            return "0"
+        case sa.String():
+            return ""
+        case sa.DateTime():
+            return sa.text("CURRENT_TIMESTAMP")
+        case sa.JSON():
+            return "{}"
+    return None
 
 
 def _restore(change: ops.MigrateOperation, database: str) -> None:
@@ -143,7 +162,6 @@ def _restore(change: ops.MigrateOperation, database: str) -> None:
                 change.modify_type = read_back(column, database)
             if isinstance(change.modify_server_default, sa.DefaultClause):
                 change.modify_server_default = _default(change.modify_server_default)
-            change.existing_type = None
         case ops.CreateCheckConstraintOp():
             change.condition = portable_sql(str(change.condition))
         case ops.CreateIndexOp():

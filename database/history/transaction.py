@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from typing import Any
 
 import sqlalchemy as sa
 from alembic.runtime.migration import MigrationContext
 from alembic.util import CommandError
 from sqlalchemy import event
-from sqlalchemy.engine import Connection, ExceptionContext
+from sqlalchemy.engine import Connection, Engine, ExecutionContext
+from sqlalchemy.engine.interfaces import DBAPICursor
 
 from database.sqlite import READ_ONLY
 
@@ -100,19 +102,25 @@ def _connection(context: MigrationContext) -> Connection:
 
 
 @contextmanager
-def explained(connection: Connection) -> Iterator[list[str]]:
-    """Collect what the database says to a statement that it refuses, without the rows that it may quote."""
+def explained(engine: Engine) -> Iterator[list[str]]:
+    """Collect what the database says to a statement that it refuses, without the rows that it may quote.
+
+    The errors themselves have lost their words by the time they arrive (`database.errors`).
+    """
     said: list[str] = []
 
-    def listen(failure: ExceptionContext) -> None:
-        error = failure.original_exception
-        state = getattr(error, "sqlstate", None) or ""
-        words = "" if state.startswith("22") else str(error).partition("\n")[0]
-        said.append(f"{words} in: {' '.join((failure.statement or '').split())[:500]}")
+    def execute(cursor: DBAPICursor, statement: str, parameters: Any, context: ExecutionContext) -> bool:
+        try:
+            cursor.execute(statement, parameters)
+        except Exception as error:
+            quotes_values = str(getattr(error, "sqlstate", "")).startswith("22")
+            words = type(error).__name__ if quotes_values else str(error).partition("\n")[0]
+            said.append(f"{words}; in: {' '.join(statement.split())[:500]}")
+            raise
+        return True
 
-    # First in line: the listener of the engine clears the error of its words.
-    event.listen(connection.engine, "handle_error", listen, insert=True)
+    event.listen(engine, "do_execute", execute)
     try:
         yield said
     finally:
-        event.remove(connection.engine, "handle_error", listen)
+        event.remove(engine, "do_execute", execute)
