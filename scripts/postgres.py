@@ -88,6 +88,7 @@ class EmbeddedPostgres:
                     stdin=subprocess.PIPE,
                     stdout=lock,  # nothing is written there: whoever inherits it holds the lock
                     stderr=log,
+                    cwd="/",
                     env=_environment(),
                     start_new_session=True,  # Ctrl-C is for us; we stop the server when done
                     user=self._user,
@@ -110,8 +111,9 @@ class EmbeddedPostgres:
         try:
             keeper.wait(PATIENCE_SECONDS)
         except subprocess.TimeoutExpired:
-            os.kill(int(self._postmaster()[0]), signal.SIGQUIT)
+            os.killpg(keeper.pid, signal.SIGKILL)  # its other processes see that, and end
             keeper.wait()
+            shutil.rmtree(self._tree, ignore_errors=True)
 
     def __enter__(self) -> Self:
         self.start()
@@ -186,7 +188,7 @@ class EmbeddedPostgres:
                     "--no-locale",
                     "--locale-provider=builtin",
                     "--builtin-locale=C.UTF-8",
-                    "--no-sync",
+                    *([] if self._folder else ["--no-sync"]),
                 )
             except subprocess.CalledProcessError as error:
                 raise PostgresUnavailableError(f"initdb failed: {error.stderr}") from error
@@ -216,21 +218,21 @@ class EmbeddedPostgres:
                     time.sleep(0.1)
             yield file
 
-    def _postmaster(self) -> list[str]:
-        """The lines of the server's own note about itself; the last one is its state."""
-        try:
-            return (self._data / "postmaster.pid").read_text().splitlines()
-        except FileNotFoundError:
-            return []
-
     def _wait_until_ready(self, keeper: "subprocess.Popen[bytes]", log: IO[bytes]) -> None:
         deadline = time.monotonic() + PATIENCE_SECONDS
-        while (self._postmaster() or [""])[-1].strip() != "ready":
+        while not self._is_ready():
             if keeper.poll() is not None or time.monotonic() > deadline:
                 log.seek(0)
                 words = log.read().decode(errors="replace").strip()
                 raise PostgresUnavailableError(f"PostgreSQL did not start: {words}")
             time.sleep(0.02)
+
+    def _is_ready(self) -> bool:
+        """The last line of the server's note about itself is its state."""
+        try:
+            return (self._data / "postmaster.pid").read_text().rstrip().endswith("\nready")
+        except FileNotFoundError:
+            return False
 
 
 def _environment() -> dict[str, str]:

@@ -16,6 +16,7 @@ def command(
         list[str] | None,
         typer.Argument(metavar="[-- PYTEST ARGUMENTS]", show_default=False),
     ] = None,
+    processes: Annotated[int, typer.Option("--processes", "-n", min=1, help="How many share the work.")] = 1,
 ) -> None:
     """Run the tests on SQLite and on PostgreSQL 18, which comes from a wheel.
 
@@ -24,4 +25,6 @@ def command(
     """
     # A process of its own: what this one has imported already would count as never executed.
     pytest = [sys.executable, "-m", "pytest", *(arguments or COVERAGE)]
+    if processes > 1:
+        pytest += ["-n", str(processes)]
     raise typer.Exit(subprocess.call(pytest, cwd=ROOT))
