@@ -1,5 +1,6 @@
 """The forms in which people paste a database's address, brought to one."""
 
+import re
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -36,17 +37,22 @@ def parse_url(address: str | sa.URL) -> sa.URL:
         if scheme.startswith("sqlite"):
             return _with_driver(sa.make_url(text))
         return _with_driver(_server_url(scheme, rest))
-    except (ArgumentError, ValueError):
+    except (ArgumentError, ValueError, StopIteration):
         raise ConfigurationError("the database URL cannot be read") from None
 
 
+ADDRESS = re.compile(r"(?P<hosts>[^@/?]*)(?:/(?P<name>[^@?]*))?(?:\?(?P<query>(?:\w+=[^&]*(?:&|$))*))?")
+"""What may follow the login. Neither host nor name holds an @, and a query is made of `word=value`."""
+
+
 def _server_url(scheme: str, rest: str) -> sa.URL:
-    place, _, query = rest.partition("?")
-    login, at, place = place.rpartition("@")
-    hosts, slash, name = place.partition("/")
+    """The login ends at the first @ behind which an address can stand: a password may hold @ / ? # as they are."""
+    starts = [0, *(at + 1 for at, character in enumerate(rest) if character == "@")]
+    start, found = next((start, found) for start in starts if (found := ADDRESS.fullmatch(rest, start)))
+    hosts, name, query = found["hosts"], found["name"] or "", found["query"]
     url = sa.make_url(f"{scheme}:///{name}" + (f"?{query}" if query else ""))
-    if at:
-        user, colon, password = login.partition(":")
+    if start:
+        user, colon, password = rest[: start - 1].partition(":")
         url = url.set(username=unquote(user), password=unquote(password) if colon else None)
     if "," in hosts:
         return url.update_query_pairs([("host", host) for host in hosts.split(",")], append=True)
