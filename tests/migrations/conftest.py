@@ -51,9 +51,13 @@ async def both_filled(new_filled_sqlite: MakeFilled, new_filled_postgres: MakeFi
     return {"sqlite": await new_filled_sqlite(), "postgresql": await new_filled_postgres()}
 
 
+@pytest.fixture(scope="session")
+def new_filled(backend: str, request: pytest.FixtureRequest) -> MakeFilled:
+    found: MakeFilled = request.getfixturevalue("new_filled_sqlite" if backend == "sqlite" else "new_filled_postgres")
+    return found
+
+
 @pytest.fixture
-async def filled_url(backend: str, request: pytest.FixtureRequest) -> str:
+async def filled_url(new_filled: MakeFilled) -> str:
     """A database of the test's kind with rows in every table, of the test's own."""
-    kind = {"sqlite": "sqlite", "postgresql": "postgres"}[backend]
-    make: MakeFilled = request.getfixturevalue(f"new_filled_{kind}")
-    return await make()
+    return await new_filled()

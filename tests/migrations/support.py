@@ -69,6 +69,7 @@ def downgrade():
 {textwrap.indent(textwrap.dedent(downgrade).strip(), "    ")}
 """
     path = folder / "revisions" / f"{name}.py"
+    path.parent.mkdir(exist_ok=True)
     path.write_text(text)
     return path
 
@@ -192,7 +193,7 @@ async def named_things(url: str) -> set[str]:
     sql = (
         "SELECT type || ' ' || name FROM sqlite_master WHERE sql IS NOT NULL"
         if url.startswith("sqlite")
-        else "SELECT conrelid::regclass || ' ' || conname FROM pg_constraint WHERE conrelid > 0 "
+        else "SELECT conrelid::regclass || ' ' || conname FROM pg_constraint WHERE contype <> 'n' AND conrelid > 0 "
         "UNION SELECT tablename || ' ' || indexname FROM pg_indexes WHERE schemaname = 'public'"
     )
     async with Database(url) as database, database.session() as session:
