@@ -60,7 +60,7 @@ async def test_create_and_find(
     assert len(seen) == 2
     assert row.embedding == EAST
     with statements() as seen:
-        first, second = await embeddings.search([1.0, 0.5, 0.0], space=space)
+        first, second = await embeddings.search([1.0, 0.5, 0.0], space=space, mode="exact")
     assert len(seen) == 1
     assert (first.id, second.id) == (row.id, other.id)
     assert first.score == pytest.approx(1 / np.sqrt(1.25), abs=1e-6)
