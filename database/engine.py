@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import sqlalchemy as sa
 from sqlalchemy import event
@@ -13,12 +13,25 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from database import postgres, sqlite
 from database.errors import TransactionError, translate
+from database.health import IndexedColumns, VectorSupport
 from database.settings import Settings
 
 logger = logging.getLogger(__name__)
 
 BROKEN = "persona_store_broken"
 STARTED = "persona_store_started"
+
+
+class Backend(Protocol):
+    """What each database does its own way, besides making its engines."""
+
+    def read_only(self, engine: AsyncEngine) -> AsyncEngine: ...
+
+    def autocommit(self, engine: AsyncEngine) -> AsyncEngine: ...
+
+    def vector_support(self, connection: Connection) -> VectorSupport: ...
+
+    def indexed_columns(self, connection: Connection) -> IndexedColumns: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +62,7 @@ def create_engines(url: sa.URL, read_url: sa.URL | None, settings: Settings) -> 
         reader = writer if read_url is None else postgres.create_engine(read_url, settings)
     for engine in {writer.sync_engine, reader.sync_engine}:
         _listen(engine, settings.slow_query_ms)
-    backend = sqlite if on_sqlite else postgres
+    backend = backend_of(url.get_backend_name())
     return Engines(
         writer,
         backend.read_only(reader),
@@ -57,6 +70,10 @@ def create_engines(url: sa.URL, read_url: sa.URL | None, settings: Settings) -> 
         one_writer=on_sqlite,
         one_connection=on_sqlite and reader is writer,
     )
+
+
+def backend_of(dialect_name: str) -> Backend:
+    return sqlite if dialect_name == "sqlite" else postgres
 
 
 def in_our_words(error: BaseException, *, disconnected: bool = False) -> BaseException | None:

@@ -1,5 +1,6 @@
 """How a database is: reachable, which server, which revision, how busy its pool."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -28,6 +29,19 @@ class Health:
     port: int | None = None
     revision: str | None = None
     pool: Pool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class VectorSupport:
+    """What compares vectors in a database, its version (None: not installed) and the least that will do."""
+
+    name: str
+    version: str | None
+    least: str
+
+
+IndexedColumns = Mapping[str, Sequence[Sequence[str | None]]]
+"""Of each table the columns of its whole indexes, in their order; None stands for an expression."""
 
 
 def pool_of(engine: AsyncEngine) -> Pool | None:

@@ -7,15 +7,17 @@ from typing import Any
 import sqlalchemy as sa
 from pgvector.asyncpg import register_vector
 from sqlalchemy import event, exc
-from sqlalchemy.engine import Dialect
+from sqlalchemy.engine import Connection, Dialect
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from database.errors import ConfigurationError, StoreError, translate
+from database.health import IndexedColumns, VectorSupport
 from database.settings import Settings
 from models.types import dump_json
 
 LEAST_SERVER = (16,)
+LEAST_PGVECTOR = (0, 8)
 IDLE_SINCE = "persona_store_idle_since"
 KNOWS_VECTORS = "persona_store_knows_vectors"
 
@@ -56,6 +58,28 @@ def read_only(engine: AsyncEngine) -> AsyncEngine:
 def autocommit(engine: AsyncEngine) -> AsyncEngine:
     """The same pool; each statement by itself, outside of any transaction."""
     return engine.execution_options(isolation_level="AUTOCOMMIT")
+
+
+def vector_support(connection: Connection) -> VectorSupport:
+    version = connection.scalar(sa.text("SELECT extversion FROM pg_extension WHERE extname = 'vector'"))
+    return VectorSupport("pgvector", version, ".".join(map(str, LEAST_PGVECTOR)))
+
+
+INDEXED_COLUMNS = """
+SELECT t.relname, array_agg(a.attname ORDER BY k.place) AS columns
+FROM pg_index AS i JOIN pg_class AS t ON t.oid = i.indrelid
+CROSS JOIN LATERAL unnest(CAST(i.indkey AS int2[])) WITH ORDINALITY AS k(number, place)
+LEFT JOIN pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = k.number
+WHERE i.indpred IS NULL AND i.indisvalid AND k.place <= i.indnkeyatts AND pg_table_is_visible(t.oid)
+GROUP BY t.relname, i.indexrelid
+"""
+
+
+def indexed_columns(connection: Connection) -> IndexedColumns:
+    found: dict[str, list[list[str | None]]] = {}
+    for table, columns in connection.execute(sa.text(INDEXED_COLUMNS)):
+        found.setdefault(table, []).append(columns)
+    return found
 
 
 def _tls(url: sa.URL) -> tuple[sa.URL, dict[str, Any]]:

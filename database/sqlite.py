@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, ParamSpec, TypeVar
 
 import aiosqlite
+import numpy as np
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.engine import Connection
@@ -13,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 from database.errors import ConfigurationError
+from database.health import IndexedColumns, VectorSupport
 from database.settings import Settings
 from database.sqlite_functions import register
 from database.url import is_memory, make_parent_folder
@@ -45,6 +47,28 @@ def read_only(engine: AsyncEngine) -> AsyncEngine:
 def autocommit(engine: AsyncEngine) -> AsyncEngine:
     """The same pool; each statement by itself, outside of any transaction."""
     return engine.execution_options(**{AUTOCOMMIT: True})
+
+
+def vector_support(connection: Connection) -> VectorSupport:
+    return VectorSupport("numpy", np.__version__, "2")
+
+
+INDEXED_COLUMNS = """
+SELECT t.name AS tab, i.name AS idx, c.name AS col
+FROM sqlite_master AS t JOIN pragma_index_list(t.name) AS i JOIN pragma_index_info(i.name) AS c
+WHERE t.type = 'table' AND NOT i.partial
+ORDER BY t.name, i.name, c.seqno
+"""
+
+
+def indexed_columns(connection: Connection) -> IndexedColumns:
+    """A key that is the rowid itself has no index and needs none: it counts as one."""
+    found: dict[str, dict[str, list[str | None]]] = {}
+    for (_, table), key in sa.inspect(connection).get_multi_pk_constraint().items():
+        found[table] = {"": list(key["constrained_columns"])}
+    for table, index, column in connection.execute(sa.text(INDEXED_COLUMNS)):
+        found.setdefault(table, {}).setdefault(index, []).append(column)
+    return {table: list(indexes.values()) for table, indexes in found.items()}
 
 
 def _create_engine(url: sa.URL, settings: Settings, pool_size: int, max_overflow: int) -> AsyncEngine:

@@ -11,6 +11,7 @@ from sqlalchemy import event
 from sqlalchemy.engine import Connection, Engine, ExecutionContext
 from sqlalchemy.engine.interfaces import DBAPICursor
 
+from database.postgres import LEAST_PGVECTOR
 from database.sqlite import READ_ONLY
 
 LOCK = 6_137_402_116
@@ -18,8 +19,6 @@ LOCK = 6_137_402_116
 
 LOCK_TIMEOUT_SECONDS = 10
 """How long a revision waits for a table in use, while everybody else queues behind it."""
-
-LEAST_PGVECTOR = (0, 8)
 
 
 def transaction(context: MigrationContext, seconds: int) -> AbstractContextManager[None]:
