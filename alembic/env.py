@@ -122,7 +122,7 @@ async def connect() -> None:
 
 # Reflection on SQLite does not see indexes on expressions; database.history.impl looks at them itself.
 warnings.filterwarnings("ignore", message=".*expression-based index ", category=sa.exc.SAWarning)
-if config.cmd_opts is not None and config.config_file_name is not None:
+if config.cmd_opts is not None and config.config_file_name is not None and config.file_config.has_section("loggers"):
     # For the command only: in an application its own logging stands.
     logging.config.fileConfig(config.config_file_name, disable_existing_loggers=False)
 
