@@ -2,8 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
@@ -54,7 +54,7 @@ class Database(RawSql):
         self.url = parse_url(self.settings.database_url.get_secret_value())
         self._engines: Engines | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._writing: set[asyncio.Task[object]] = set()
+        self._holding: set[asyncio.Task[object]] = set()
         self._sandbox: AsyncConnection | None = None
 
     def __repr__(self) -> str:
@@ -108,32 +108,22 @@ class Database(RawSql):
         connection broke while COMMIT was on its way.
         """
         engines = self._ready()
-        task = asyncio.current_task()
-        assert task is not None
-        if engines.one_writer and self._sandbox is None:
-            if task in self._writing:
-                raise TransactionError("this task holds a transaction already; use nested() in it")
-            self._writing.add(task)
-        try:
+        with self._once_in_a_task(engines.one_writer):
             async with self._open(engines.writer, owner_id) as session:
                 yield session
                 await session.flush()
                 if is_broken(await session.core()):
                     raise TransactionError("a statement of this unit has failed; nothing of it was kept")
                 await _to_its_end(self._commit(session))
-            await session.run_hooks()
-        finally:
-            self._writing.discard(task)
+        await session.run_hooks()
 
     @asynccontextmanager
     async def session(self, *, owner_id: str | None = None) -> AsyncIterator[Session]:
         """A unit that only reads: a write in it raises ReadOnlyError. It blocks no writer and waits for none."""
         engines = self._ready()
-        task = asyncio.current_task()
-        if engines.one_connection and task in self._writing:
-            raise TransactionError("this task holds the one connection of a database in memory already")
-        async with self._open(engines.reader, owner_id) as session:
-            yield session
+        with self._once_in_a_task(engines.one_connection):
+            async with self._open(engines.reader, owner_id) as session:
+                yield session
 
     @asynccontextmanager
     async def sandbox(self) -> AsyncIterator[Session]:
@@ -156,7 +146,7 @@ class Database(RawSql):
     async def autocommit(self) -> AsyncIterator[AsyncConnection]:
         """A connection outside of any transaction, for upkeep that refuses one: CREATE INDEX CONCURRENTLY, VACUUM."""
         engines = self._ready()
-        if engines.one_writer and asyncio.current_task() in self._writing:
+        if engines.one_writer and asyncio.current_task() in self._holding:
             raise TransactionError("this task holds the one connection that writes")
         async with engines.autocommit.connect() as connection:
             yield connection
@@ -181,6 +171,22 @@ class Database(RawSql):
         if self._loop is not asyncio.get_running_loop():
             raise WrongLoopError("the database was connected in another event loop; make one for each loop")
         return self._engines
+
+    @contextmanager
+    def _once_in_a_task(self, one: bool) -> Iterator[None]:
+        """Where there is `one` connection, a task that asks for it again would wait for itself."""
+        task = asyncio.current_task()
+        assert task is not None
+        if not one or self._sandbox is not None:
+            yield
+            return
+        if task in self._holding:
+            raise TransactionError("this task holds a unit already; use nested() in it")
+        self._holding.add(task)
+        try:
+            yield
+        finally:
+            self._holding.discard(task)
 
     @asynccontextmanager
     async def _open(self, engine: AsyncEngine, owner_id: str | None) -> AsyncIterator[Session]:
