@@ -53,7 +53,7 @@ def main() -> None:
     except Exception as error:
         if (code := _exit_code(error)) is None:
             raise
-        err.print(f"{type(error).__name__}: {error}", style="red", markup=False)
+        err.print(f"{type(error).__name__}: {error}", style="red", markup=False, soft_wrap=True)
         sys.exit(code)
 
 

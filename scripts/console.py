@@ -25,6 +25,7 @@ from uuid import UUID
 import typer
 from pydantic import BaseModel
 from rich.console import Console
+from rich.text import Text
 
 ResultT = TypeVar("ResultT")
 
@@ -52,7 +53,7 @@ def run(coroutine: Coroutine[None, None, ResultT]) -> ResultT:
 
 def say(text: str) -> None:
     """Print words for a person: rich markup, on standard error."""
-    err.print(text)
+    err.print(text, soft_wrap=True)
 
 
 def emit(data: object, *, as_json: bool) -> None:
@@ -64,7 +65,8 @@ def emit(data: object, *, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(data, default=_plain, ensure_ascii=False, indent=2))
     else:
-        out.print(data)
+        # Lines stay whole, for whoever searches them; what rich lays out fits the terminal.
+        out.print(data, soft_wrap=isinstance(data, str | Text))
 
 
 def _plain(value: object) -> object:

@@ -11,7 +11,7 @@ from uuid import UUID
 import typer
 from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
-from rich.table import Column, Table
+from rich.table import Table
 
 from database import Database
 from database.errors import InvalidInputError, StoreError
@@ -23,8 +23,7 @@ from scripts.import_records import ImportedConversation, ImportedMemory
 from scripts.import_resume import Row
 from scripts.import_vectors import load_vectors
 from scripts.importer import Change, Outcome, Vectors, episodes_of, space_named, store
-
-COUNTS = ("new", "extended", "unchanged", "messages", "memories", "message_vectors", "memory_vectors")
+from scripts.tables import number, table
 
 
 @dataclass(slots=True)
@@ -114,10 +113,10 @@ async def _import(
         with Progress(*columns, console=err, disable=not err.is_terminal) as progress:
             for place, file in enumerate(files):
                 done.append(Imported(file))
-                table = load_vectors(archives[place]) if archives else None
+                archive = load_vectors(archives[place]) if archives else None
                 bar = progress.add_task(escape(file.name), total=file.stat().st_size)
                 try:
-                    await import_file(database, done[-1], mapping, table, space, partial(_move, progress, bar))
+                    await import_file(database, done[-1], mapping, archive, space, partial(_move, progress, bar))
                 except StoreError:
                     stored = sum(one.new + one.extended + one.unchanged for one in done)
                     say(f"stopped in {escape(str(file))}; conversations stored before it: {stored}")
@@ -133,17 +132,17 @@ async def import_file(
     database: Database,
     imported: Imported,
     mapping: FieldMap,
-    table: dict[str, Row] | None,
+    archive: dict[str, Row] | None,
     space: str | None,
     moved: Callable[[int], None],
 ) -> None:
     """Store a file's conversations one after the other; `moved` hears how many bytes of it have been read.
 
-    Rows of `table` are taken out as they are used.
+    Rows of `archive` are taken out as they are used.
     """
     in_space: EmbeddingSpace | None = None
-    if table is not None:
-        width = next((row.size for row in table.values()), 0)
+    if archive is not None:
+        width = next((row.size for row in archive.values()), 0)
         if not width:
             raise InvalidInputError("vectors", "the file has no rows")
         in_space = await space_named(database, space or f"imported-{width}", width)
@@ -152,8 +151,8 @@ async def import_file(
         for talk in reader:
             episodes: tuple[ImportedMemory, ...] = ()
             vectors: Vectors | None = None
-            if table is not None and in_space is not None:
-                rows = _taken(table, talk)
+            if archive is not None and in_space is not None:
+                rows = _taken(archive, talk)
                 episodes = episodes_of(talk)
                 by_episode = {
                     episode.id: rows[message.id] for episode, message in zip(episodes, talk.messages, strict=True)
@@ -163,14 +162,14 @@ async def import_file(
             moved(reader.bytes_read)
     moved(reader.bytes_read)
     imported.passed_over = reader.passed_over
-    imported.unused_vectors = len(table or ())
+    imported.unused_vectors = len(archive or ())
 
 
-def _taken(table: dict[str, Row], talk: ImportedConversation) -> dict[UUID, Row]:
-    """The rows of a conversation's messages: out of the table, since the next may use the same ids for others."""
+def _taken(archive: dict[str, Row], talk: ImportedConversation) -> dict[UUID, Row]:
+    """The rows of a conversation's messages: out of the archive, since the next may use the same ids for others."""
     rows = {}
     for message in talk.messages:
-        row = table.pop(message.source_id, None)
+        row = archive.pop(message.source_id, None)
         if row is None:
             raise InvalidInputError(
                 "vectors", f"have no row left for a message of the conversation at line {talk.line}"
@@ -182,8 +181,8 @@ def _taken(table: dict[str, Row], talk: ImportedConversation) -> dict[UUID, Row]
 def _remark(imported: Imported) -> None:
     """What somebody may want to know, and what is no error."""
     file = escape(str(imported.file))
-    for kind, number in imported.passed_over.items():
-        say(f"{file}: lines of type {escape(kind)} passed over: {number}")
+    for kind, lines in imported.passed_over.items():
+        say(f"{file}: lines of type {escape(kind)} passed over: {lines}")
     for name in imported.unknown_personas:
         say(f"{file}: there is no persona {escape(name)}; its conversations keep the name in extra_data")
     if imported.unused_vectors:
@@ -191,7 +190,9 @@ def _remark(imported: Imported) -> None:
 
 
 def _as_table(files: Sequence[Imported]) -> Table:
-    table = Table("file", *(Column(name.replace("_", " "), justify="right") for name in COUNTS))
-    for imported in files:
-        table.add_row(escape(imported.file.name), *(str(getattr(imported, name)) for name in COUNTS))
-    return table
+    lines = table(*map(number, ("new", "extended", "unchanged", "messages", "memories", "vectors")), "file")
+    for one in files:
+        counts = (one.new, one.extended, one.unchanged, one.messages, one.memories)
+        vectors = one.message_vectors + one.memory_vectors
+        lines.add_row(*map(str, counts), str(vectors), escape(one.file.name))
+    return lines

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from database import Database
@@ -12,6 +13,7 @@ from repositories import UnitOfWork
 from scripts.console import AsJson, DatabaseUrl, emit, run
 from scripts.import_records import stable_uuid
 from scripts.sample import Sample, SamplePersona, load_sample
+from scripts.tables import table
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +67,11 @@ async def seed(database: Database, *, owner_id: str | None = None) -> Seeded:
 
 
 def as_table(seeded: Seeded) -> Table:
-    table = Table("persona", "what for", "modules", "", title=f"personas of {seeded.owner_id}", title_justify="left")
+    lines = table("persona", "what for", "modules", "", title=f"personas of {escape(seeded.owner_id)}")
     for persona in seeded.personas:
         modules = ", ".join(module.name for module in persona.modules)
-        table.add_row(persona.name, persona.description, modules, "new" if persona.new else "was there")
-    return table
+        lines.add_row(persona.name, persona.description, modules, "new" if persona.new else "was there")
+    return lines
 
 
 async def _modules(uow: UnitOfWork, sample: Sample, owner_id: str) -> dict[str, SeededModule]:
