@@ -106,7 +106,7 @@ def _listen(engine: Engine, slow_query_ms: float) -> None:
 
     @event.listens_for(engine, "rollback_savepoint")
     def mended_to_savepoint(connection: Connection, name: str, context: None) -> None:
-        connection.info.pop(BROKEN, None)
+        mended(connection)
 
     @event.listens_for(engine, "before_cursor_execute")
     def starts(connection: Connection, cursor: Any, statement: str, values: Any, context: Any, many: bool) -> None:
