@@ -1,0 +1,1 @@
+"""What the `demo` command does and tells, a file for each part."""
