@@ -70,6 +70,8 @@ def _with_driver(url: sa.URL) -> sa.URL:
     if isinstance(secret, str):
         # A password in the query is shown by repr(); in its own place it is masked.
         url = url.difference_update_query(["password"]).set(password=secret)
+    if url.database and url.database.startswith("~"):
+        url = url.set(database=str(Path(url.database).expanduser()))
     return url.set(drivername=driver)
 
 
@@ -79,5 +81,9 @@ def is_memory(url: sa.URL) -> bool:
 
 
 def make_parent_folder(url: sa.URL) -> None:
-    if not is_memory(url) and url.database and not url.database.startswith("file:"):
-        Path(url.database).expanduser().parent.mkdir(parents=True, exist_ok=True)
+    if is_memory(url) or not url.database or url.database.startswith("file:"):
+        return
+    try:
+        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError("the folder of the database file cannot be made") from error

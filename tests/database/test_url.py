@@ -95,6 +95,11 @@ def test_what_is_no_address_is_refused_without_showing_it(pasted: str) -> None:
     assert "hush-hush" not in f"{caught.value} {caught.value!r} {caught.value.__cause__}"
 
 
+def test_a_tilde_is_the_home_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/ada")
+    assert parse_url("sqlite:///~/chat.db").database == "/home/ada/chat.db"
+
+
 async def test_parent_folders_are_made(tmp_path: Path) -> None:
     file = tmp_path / "new" / "deeper" / "chat.db"
     async with Database(f"sqlite:///{file}") as database:
@@ -107,3 +112,9 @@ async def test_a_strange_file_name_is_the_files_name(tmp_path: Path) -> None:
     async with Database(f"sqlite:///{file}") as database:
         await database.execute("CREATE TABLE notes (text TEXT)")
     assert file.exists()
+
+
+async def test_a_folder_that_cannot_be_made_is_said_to_be_so(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigurationError):
+        await Database(f"sqlite:///{tmp_path}/file/chat.db").connect()
