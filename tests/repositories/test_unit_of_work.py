@@ -1,0 +1,83 @@
+"""The unit of work: one transaction, every repository, raw SQL beside them."""
+
+from uuid import UUID
+
+import pytest
+
+from database import Database
+from database.errors import DuplicateError, NotConnectedError, TransactionError
+from models import Conversation
+from repositories import UnitOfWork
+
+
+async def test_it_commits_at_its_end(fresh_database: Database) -> None:
+    done: list[str] = []
+    async with UnitOfWork(fresh_database, owner_id="ada") as uow:
+        talk = await uow.conversations.create(title="Ada's chat")
+        await uow.messages.append(talk.id, role="user", content="I live in Oslo.")
+        uow.on_commit(lambda: done.append("committed"))
+        assert done == []
+    assert done == ["committed"]
+    async with UnitOfWork(fresh_database, owner_id="ada") as uow:
+        assert (await uow.conversations.get(talk.id)).message_count == 1
+
+
+async def test_an_exception_keeps_nothing(fresh_database: Database) -> None:
+    done: list[str] = []
+    with pytest.raises(ArithmeticError):
+        async with UnitOfWork(fresh_database) as uow:
+            await uow.conversations.create(title="x")
+            uow.on_commit(lambda: done.append("committed"))
+            raise ArithmeticError
+    assert await fresh_database.fetch_value("SELECT count(*) FROM conversations") == 0
+    assert done == []
+
+
+async def test_expected_conflicts_are_caught_around_nested(fresh_database: Database) -> None:
+    async with UnitOfWork(fresh_database) as uow:
+        talk = await uow.conversations.create(title="kept")
+        with pytest.raises(DuplicateError):
+            async with uow.nested():
+                await uow.conversations.create(title="again", id=talk.id)
+        await uow.conversations.rename(talk.id, "renamed")
+    assert await fresh_database.fetch_value("SELECT title FROM conversations") == "renamed"
+
+
+async def test_a_swallowed_failure_is_not_taken_for_success(fresh_database: Database) -> None:
+    with pytest.raises(TransactionError):
+        async with UnitOfWork(fresh_database) as uow:
+            talk = await uow.conversations.create(title="lost")
+            with pytest.raises(DuplicateError):
+                await uow.conversations.create(title="again", id=talk.id)
+    assert await fresh_database.fetch_value("SELECT count(*) FROM conversations") == 0
+
+
+async def test_raw_sql_runs_in_the_same_transaction(fresh_database: Database) -> None:
+    async with UnitOfWork(fresh_database) as uow:
+        talk = await uow.conversations.create(title="x")
+        talk.title = "changed in the session"
+        row = await uow.fetch_one(
+            "SELECT id, title FROM conversations WHERE id = :id", {"id": talk.id}, columns={"id": UUID}
+        )
+        assert row == {"id": talk.id, "title": "changed in the session"}
+        outcome = await uow.execute("UPDATE conversations SET title = :title", {"title": "raw"})
+        assert outcome.row_count == 1
+        assert (await uow.conversations.get(talk.id)).title == "raw"
+        rows = [{"id": talk.id, "title": title} for title in ("a", "b")]
+        await uow.execute_many("UPDATE conversations SET title = :title WHERE id = :id", rows)
+        assert [found["title"] async for found in uow.stream("SELECT title FROM conversations")] == ["b"]
+        assert await uow.table_exists("conversations")
+        assert not await uow.table_exists("nonsense")
+
+
+async def test_outside_of_its_block_it_is_nothing(database: Database) -> None:
+    uow = UnitOfWork(database)
+    with pytest.raises(NotConnectedError):
+        await uow.fetch_value("SELECT 1")
+
+
+async def test_the_plain_form_carries_the_owner(fresh_database: Database) -> None:
+    async with fresh_database.transaction(owner_id="ada") as session:
+        session.add(Conversation(title="by hand", owner_id="ada"))
+    async with fresh_database.session(owner_id="bob") as session:
+        assert session.owner_id == "bob"
