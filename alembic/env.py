@@ -50,7 +50,7 @@ def patience() -> int:
 
 def tables() -> list[sa.MetaData]:
     """Ours, and those that `target_metadata` in alembic.ini names, one `package.module:attribute` a line."""
-    found: list[sa.MetaData] = config.attributes.get("target_metadata") or [metadata]
+    found: list[sa.MetaData] = [*config.attributes.get("target_metadata", [metadata])]
     for line in (config.get_main_option("target_metadata") or "").split():
         module, _, attribute = line.partition(":")
         try:

@@ -49,7 +49,10 @@ class OnPostgres(PostgresqlImpl):
             place = self.dialect.identifier_preparer.format_table(table)
             self._there[table.fullname] = _checks(self.connection, place)
             self._wanted[table.fullname] = _put_into_words(self.connection, table)
-        return _compared(self._there[table.fullname].get(name), self._wanted[table.fullname].get(name))
+        wanted = self._wanted[table.fullname].get(name)
+        if wanted is None:
+            return ComparisonResult.Skip("the server did not take it on trial")
+        return _compared(self._there[table.fullname].get(name), wanted)
 
 
 def _put_into_words(connection: Connection, table: sa.Table) -> dict[str, str]:

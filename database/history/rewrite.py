@@ -88,6 +88,11 @@ def _settle(change: ops.MigrateOperation, default: Default) -> Iterator[ops.Alte
             )
         change.existing_type = change.existing_comment = None
         change.existing_server_default = False
+    if isinstance(change, ops.AddColumnOp) and isinstance(stored(change.column.type, "postgresql"), sa.Enum):
+        raise CommandError(
+            f"{change.table_name}.{change.column.name} is an enum that PostgreSQL keeps as a type of its own, which a "
+            "new column does not create: use text with a CHECK, as models.types.StringEnum."
+        )
     if isinstance(change, ops.AddColumnOp) and not change.column.nullable and change.column.server_default is None:
         column = change.column = change.column._copy()
         value = default(column)

@@ -45,6 +45,9 @@ def additions(tables: sa.MetaData) -> None:
     personas.append_constraint(sa.CheckConstraint("length(voice) BETWEEN 1 AND 50", name="voice_length"))
     personas.append_constraint(sa.UniqueConstraint("name", "id"))
     sa.Index("uq_personas_voice", sa.text("coalesce(voice, '')"), personas.c.id, unique=True)
+    runs = tables.tables["runs"]
+    runs.append_column(sa.Column("parent_id", sa.ForeignKey("runs.id", ondelete="SET NULL"), comment="What began it."))
+    sa.Index(None, runs.c.parent_id)
     sa.Table(
         "notes",
         tables,
@@ -148,9 +151,14 @@ def money_by_default(tables: sa.MetaData) -> None:
     tables.tables["runs"].append_column(sa.Column("budget", Money(), default=Decimal("1.5"), nullable=False))
 
 
+def a_native_enum(tables: sa.MetaData) -> None:
+    tables.tables["runs"].append_column(sa.Column("colour", sa.Enum("red", "blue", name="colour")))
+
+
 REFUSED: dict[Change, str] = {
     text_becomes_a_number: "The type of conversations.provider_type changes, and the databases convert values",
     a_key_that_nobody_can_guess: "runs.batch_id is NOT NULL and nothing could be given to the rows that are there",
+    a_native_enum: "runs.colour is an enum that PostgreSQL keeps as a type of its own",
     money_by_default: "runs.budget is NOT NULL and nothing could be given to the rows that are there",
 }
 
