@@ -140,15 +140,15 @@ async def test_start_and_finish(steps: StepRepository, statements: Counted) -> N
 
 
 @pytest.mark.parametrize("before", list(StepStatus))
-@pytest.mark.parametrize("after", list(StepStatus))
-async def test_a_status_only_moves_forward(steps: StepRepository, before: StepStatus, after: StepStatus) -> None:
-    step = await StepFactory.create(status=before)
-    if before in BEFORE[after]:
-        assert (await steps.update(step.id, status=after)).status is after
-    else:
-        with pytest.raises(StaleVersionError):
-            await steps.update(step.id, status=after)
-        assert (await steps.get(step.id)).status is before
+async def test_a_status_only_moves_forward(steps: StepRepository, before: StepStatus) -> None:
+    for after in StepStatus:
+        step = await StepFactory.create(status=before)
+        if before in BEFORE[after]:
+            assert (await steps.update(step.id, status=after)).status is after
+        else:
+            with pytest.raises(StaleVersionError):
+                await steps.update(step.id, status=after)
+            assert (await steps.get(step.id)).status is before
 
 
 def test_an_end_is_final() -> None:
