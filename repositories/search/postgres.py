@@ -70,12 +70,12 @@ async def nearest(connection: AsyncConnection, query: VectorQuery) -> Found:
     wide = query.mode == "approximate" or (query.mode == "auto" and not query.filters)
     candidates = max(CANDIDATES_A_HIT * query.limit, LEAST_CANDIDATES)
     if wide and await _is_ready(connection, query, candidates):
-        statement = query.statement(_sql(APPROXIMATE, query), vector=Vector())
+        statement = query.statement(approximate_sql(query), vector=Vector())
         values = {**query.filters, "vector": query.vector, "limit": query.limit, "candidates": candidates}
         rows = (await connection.execute(statement, values)).mappings().all()
         if len(rows) == query.limit:
             return rows, False
-    statement = query.statement(_sql(EXACT, query), vector=Vector())
+    statement = query.statement(exact_sql(query), vector=Vector())
     values = {**query.filters, "vector": query.vector, "limit": query.limit}
     return (await connection.execute(statement, values)).mappings(), True
 
@@ -84,6 +84,14 @@ async def _is_ready(connection: AsyncConnection, query: VectorQuery, candidates:
     ef_search = min(max(candidates, LEAST_EF_SEARCH), MOST_EF_SEARCH)
     values = {"name": index_name(query.source.table, query.space.id), "ef_search": str(ef_search)}
     return (await connection.execute(READY, values)).first() is not None
+
+
+def exact_sql(query: VectorQuery) -> str:
+    return _sql(EXACT, query)
+
+
+def approximate_sql(query: VectorQuery) -> str:
+    return _sql(APPROXIMATE, query)
 
 
 def _sql(template: str, query: VectorQuery) -> str:
