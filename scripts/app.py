@@ -1,6 +1,7 @@
 """The command line: every command by its name, and what an error means for the exit code."""
 
 import importlib
+import io
 import sys
 from collections.abc import Sequence
 
@@ -46,6 +47,10 @@ def _not_asked() -> None:
 
 def main() -> None:
     """Run the command of sys.argv and exit: an error of ours is a sentence, never a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A terminal that does not know a letter shows another one; that is no reason to stop.
+            stream.reconfigure(errors="replace")
     try:
         build(sys.argv[1:])(prog_name="python3 -m scripts")
     except KeyboardInterrupt:

@@ -63,7 +63,7 @@ def emit(data: object, *, as_json: bool) -> None:
     a Decimal becomes a string, which loses nothing.
     """
     if as_json:
-        typer.echo(json.dumps(data, default=_plain, ensure_ascii=False, indent=2))
+        typer.echo(json.dumps(data, default=_plain, ensure_ascii="utf" not in out.encoding, indent=2))
     else:
         # Lines stay whole, for whoever searches them; what rich lays out fits the terminal.
         out.print(data, soft_wrap=isinstance(data, str | Text))
