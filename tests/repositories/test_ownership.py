@@ -162,7 +162,7 @@ BY_ID: dict[str, Call] = {
     "runs.add_llm_call": lambda uow, ids: uow.runs.add_llm_call(ids.run, provider="x", model="x"),
     **by_id("steps", "step", name="x"),
     "steps.create": lambda uow, ids: uow.steps.create(ids.run, name="x"),
-    "steps.create_many": lambda uow, ids: uow.steps.create_many([{"run_id": ids.run, "name": "x", "position": 9}]),
+    "steps.create_many": lambda uow, ids: uow.steps.create_many([{"run_id": ids.run, "name": "x"}]),
     "steps.of_run": lambda uow, ids: uow.steps.of_run(ids.run),
     "steps.start": lambda uow, ids: uow.steps.start(ids.step),
     "steps.finish": lambda uow, ids: uow.steps.finish(ids.step, "failed"),
