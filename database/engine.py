@@ -85,7 +85,7 @@ def in_our_words(error: BaseException, *, disconnected: bool = False) -> BaseExc
 
 def is_broken(connection: Connection | AsyncConnection) -> bool:
     """Whether a statement of the connection's transaction has failed and was not undone by a savepoint."""
-    return bool(connection.info.get(BROKEN))
+    return connection.invalidated or bool(connection.info.get(BROKEN))
 
 
 def _listen(engine: Engine, slow_query_ms: float) -> None:

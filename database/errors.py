@@ -219,6 +219,8 @@ def _translated(error: BaseException, disconnected: bool) -> StoreError | None:
         return PoolTimeoutError()
     if isinstance(error, sa_exc.PendingRollbackError):
         return TransactionError("a statement of this unit has failed; expect failures inside nested()")
+    if isinstance(error, sa_exc.InvalidRequestError):
+        return InvalidInputError("params", "do not name all that the statement asks for")
     code = _code(error)
     if disconnected or code.startswith(("08", "57P")):
         return ConnectionLostError(code or None)
@@ -231,7 +233,7 @@ def _translated(error: BaseException, disconnected: bool) -> StoreError | None:
         return kind(sentence)
     if code.startswith("22") or code in BAD_VALUES:
         return InvalidInputError("value", f"cannot be stored or compared ({code})")
-    if code.startswith("SQLITE_IOERR") or code.startswith(("53", "58")):
+    if code.startswith(("SQLITE_IOERR", "53", "58")):
         return UnavailableError(code)
     if code == "SQLITE_ERROR" and str(error).startswith("no such table"):
         # SQLite has no code of its own for it.

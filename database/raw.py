@@ -81,16 +81,21 @@ class RawSql(ABC):
             return Outcome(max(result.rowcount, 0), _since(started))
 
     async def execute_many(self, sql: str, rows: Iterable[Mapping[str, object]]) -> Outcome:
-        """The statement once for each row, in one batch and one transaction."""
+        """The statement once for each row, in one batch and one transaction.
+
+        `row_count` is the number of rows given: PostgreSQL does not count what a batch touches.
+        """
         batch = [{name: _value(name, value) for name, value in row.items()} for row in rows]
         if not batch:
             return Outcome(0, 0.0)
-        samples = {name: next((row[name] for row in batch if row.get(name) is not None), None) for name in batch[0]}
-        statement = sa.text(sql).bindparams(*(_parameter(name, value) for name, value in samples.items()))
+        if any(row.keys() != batch[0].keys() for row in batch):
+            raise InvalidInputError("rows", "do not all name the same parameters")
+        samples = {name: next((row[name] for row in batch if row[name] is not None), None) for name in batch[0]}
+        statement = _bind(sql, samples)
         async with self._statements(writes=True) as connection:
             started = time.perf_counter()
-            result = await connection.execute(statement, batch)
-            return Outcome(max(result.rowcount, 0), _since(started))
+            await connection.execute(statement, batch)
+            return Outcome(len(batch), _since(started))
 
     async def fetch_all(
         self, sql: str, params: Mapping[str, object] | None = None, *, columns: Mapping[str, type] | None = None
