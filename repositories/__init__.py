@@ -9,10 +9,11 @@ from repositories.llm_call import LLMCallRepository
 from repositories.memory import MemoryRepository
 from repositories.message import MessageRepository
 from repositories.message_record import MessageRecord
-from repositories.module import ModuleRepository
+from repositories.module import ModuleRepository, Stages
 from repositories.pagination import Page
 from repositories.persona import PersonaRepository
 from repositories.run import RunRepository
+from repositories.run_stats import RunStats
 from repositories.state import StateRecord, StateRepository
 from repositories.step import StepRepository
 from repositories.unit_of_work import UnitOfWork
@@ -32,6 +33,8 @@ __all__ = [
     "ReadRepository",
     "Repository",
     "RunRepository",
+    "RunStats",
+    "Stages",
     "StateRecord",
     "StateRepository",
     "StepRepository",

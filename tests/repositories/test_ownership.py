@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -11,7 +12,7 @@ import pytest
 from database import Database
 from database.errors import StoreError
 from models import metadata
-from repositories import UnitOfWork
+from repositories import RunStats, UnitOfWork
 from repositories.pagination import Page
 
 
@@ -32,6 +33,8 @@ class Ids:
     source: str = "nowhere"
     key: str = "none"
 
+
+NOUNS = "persona module conversation message memory embedding run step artifact llm_call".split()
 
 Call = Callable[[UnitOfWork, Ids], Awaitable[object] | AsyncIterator[object]]
 
@@ -223,7 +226,7 @@ async def bobs(fresh_database: Database) -> Ids:
         run = await uow.runs.save(actor="agent", idempotency_key="bobs", conversation_id=talk.id)
         step = await uow.runs.add_step(run.id, name="x")
         artifact = await uow.runs.add_artifact(run.id, name="x", url="https://example.com/x")
-        call = await uow.runs.add_llm_call(run.id, provider="x", model="x", cost_usd="0.1")
+        call = await uow.runs.add_llm_call(run.id, provider="x", model="x", cost_usd=Decimal("0.1"))
     return Ids(
         persona.id,
         module.id,
@@ -256,7 +259,7 @@ async def outcome(database: Database, call: Call, ids: Ids) -> object:
 async def test_another_owners_rows_are_as_if_they_were_not(fresh_database: Database, bobs: Ids) -> None:
     before = await rows_of(fresh_database)
     for name, call in BY_ID.items():
-        absent = Ids(*(uuid4() for _ in range(10)))
+        absent = Ids(**{noun: uuid4() for noun in NOUNS})  # type: ignore[arg-type]  # the others have defaults
         theirs, nobodys = await outcome(fresh_database, call, bobs), await outcome(fresh_database, call, absent)
         assert repr(theirs) == repr(nobodys), name
     after = await rows_of(fresh_database)
@@ -268,6 +271,7 @@ async def test_a_new_owner_is_shown_nothing(fresh_database: Database, bobs: Ids)
     for name, call in READS_ALL.items():
         shown = await outcome(fresh_database, call, bobs)
         if name == "runs.stats_of":
-            assert getattr(shown, "runs") == getattr(shown, "calls") == 0
+            assert isinstance(shown, RunStats)
+            assert shown.runs == shown.calls == 0
         else:
             assert shown == 0 or len(shown) == 0, name  # type: ignore[arg-type]  # a sequence
