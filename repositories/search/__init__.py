@@ -1,7 +1,20 @@
 """Search by vector: the same question and the same answer on both databases."""
 
+from collections.abc import Sequence
+
+from database import Database
+from models import EmbeddingSpace
 from repositories.search import postgres, sqlite
-from repositories.search.contract import IndexState, Mode, Search, SearchResult, Source, TableIndex, VectorQuery
+from repositories.search.contract import (
+    IndexState,
+    Mode,
+    Progress,
+    Search,
+    SearchResult,
+    Source,
+    TableIndex,
+    VectorQuery,
+)
 from repositories.search.sources import EMBEDDINGS, MEMORIES
 
 __all__ = [
@@ -14,6 +27,7 @@ __all__ = [
     "Source",
     "TableIndex",
     "VectorQuery",
+    "build_indexes",
     "search_on",
 ]
 
@@ -21,3 +35,13 @@ __all__ = [
 def search_on(dialect_name: str) -> Search:
     """How this database searches."""
     return postgres if dialect_name == "postgresql" else sqlite
+
+
+async def build_indexes(
+    database: Database, space: EmbeddingSpace, progress: Progress | None = None
+) -> Sequence[TableIndex]:
+    """Build the approximate indexes of a space, one for each table with vectors, as far as it can have them.
+
+    Not inside a unit of work. Reading and writing go on meanwhile; what a killed build left is built anew.
+    """
+    return await search_on(database.url.get_backend_name()).build_indexes(database, space, progress)

@@ -12,7 +12,7 @@ from database.errors import DuplicateError
 from models import EmbeddingSpace, Metric
 from repositories import UnitOfWork
 from repositories.search import MEMORIES as SOURCE
-from repositories.search import IndexState, VectorQuery, postgres, search_on
+from repositories.search import IndexState, VectorQuery, build_indexes, postgres
 from repositories.search.literals import index_name, space_literals
 from tests.repositories.search.exact import Vectors, clustered, nearest, store
 from tests.support import PostgresCopies
@@ -35,17 +35,16 @@ async def test_the_same_answers_with_an_index(fresh_database: Database, backend:
     space, ids = await fill(fresh_database, vectors, metric=metric)
     async with fresh_database.transaction() as session:
         own = await store(session, space, clustered(30, DIMENSIONS, seed=9), "ada")
-    search = search_on(backend)
     async with UnitOfWork(fresh_database) as uow:
         states = {index.state for index in await uow.embedding_spaces.indexes(space)}
         assert states == {IndexState.MISSING if backend == "postgresql" else IndexState.NOT_NEEDED}
         assert (await uow.memories.recall(vectors[0], space=space, mode="approximate")).exact
     seen: list[tuple[str, float]] = []
-    built = await search.build_indexes(fresh_database, space, lambda table, part: seen.append((table, part)))
+    built = await build_indexes(fresh_database, space, lambda table, part: seen.append((table, part)))
     assert [index.table for index in built] == ["memory_embeddings", "message_embeddings", "embeddings"]
     assert {index.state for index in built} == {STATES[backend]}
     assert {part for _, part in seen if part == 1.0} == ({1.0} if backend == "postgresql" else set())
-    assert await search.build_indexes(fresh_database, space) == built
+    assert await build_indexes(fresh_database, space) == built
 
     everything = dict(zip([*ids, *own], np.vstack([vectors, clustered(30, DIMENSIONS, seed=9)]), strict=True))
     queries = vectors[:8] + np.float32(0.01)
@@ -84,7 +83,7 @@ async def test_a_narrow_scope_that_is_forced_through_the_index_is_whole(fresh_da
     space, _ = await fill(fresh_database, near, owner_id="bob")
     async with fresh_database.transaction() as session:
         own = await store(session, space, far, "ada")
-    await search_on(backend).build_indexes(fresh_database, space)
+    await build_indexes(fresh_database, space)
     hers = [id for id, _ in nearest(dict(zip(own, far, strict=True)), query, Metric.COSINE, 30)]
     async with UnitOfWork(fresh_database, owner_id="ada") as uow:
         if backend == "postgresql":
@@ -99,7 +98,7 @@ async def test_a_narrow_scope_that_is_forced_through_the_index_is_whole(fresh_da
 
 async def test_a_write_after_the_build_is_found(fresh_database: Database, backend: str) -> None:
     space, ids = await fill(fresh_database, clustered(500, DIMENSIONS))
-    await search_on(backend).build_indexes(fresh_database, space)
+    await build_indexes(fresh_database, space)
     query = np.full(DIMENSIONS, 5, dtype=np.float32)
     async with UnitOfWork(fresh_database) as uow:
         new = await uow.memories.remember("new", vector=query, space=space)
@@ -112,7 +111,6 @@ async def test_a_write_after_the_build_is_found(fresh_database: Database, backen
 
 async def test_an_unfinished_index_is_built_again(fresh_database: Database, backend: str) -> None:
     space, _ = await fill(fresh_database, clustered(300, DIMENSIONS))
-    search = search_on(backend)
     if backend == "postgresql":
         # As a killed build does, a failed one leaves an index that is not valid: this one finds duplicates.
         name = index_name("memory_embeddings", space.id)
@@ -125,12 +123,11 @@ async def test_an_unfinished_index_is_built_again(fresh_database: Database, back
             state = (await uow.embedding_spaces.indexes(space))[0].state
             assert state is IndexState.UNFINISHED
             assert (await uow.memories.recall(np.ones(DIMENSIONS), space=space)).exact
-    assert {index.state for index in await search.build_indexes(fresh_database, space)} == {STATES[backend]}
+    assert {index.state for index in await build_indexes(fresh_database, space)} == {STATES[backend]}
 
 
 async def test_two_build_at_once_while_others_write(fresh_database: Database, backend: str) -> None:
     space, _ = await fill(fresh_database, clustered(1_000, DIMENSIONS))
-    search = search_on(backend)
 
     async def write() -> None:
         for vector in clustered(30, DIMENSIONS, seed=4):
@@ -138,7 +135,7 @@ async def test_two_build_at_once_while_others_write(fresh_database: Database, ba
                 await uow.memories.remember("meanwhile", vector=vector, space=space)
 
     one, two, _ = await asyncio.gather(
-        search.build_indexes(fresh_database, space), search.build_indexes(fresh_database, space), write()
+        build_indexes(fresh_database, space), build_indexes(fresh_database, space), write()
     )
     assert one == two
     assert {index.state for index in one} == {STATES[backend]}
@@ -146,7 +143,7 @@ async def test_two_build_at_once_while_others_write(fresh_database: Database, ba
 
 async def test_wide_spaces_stay_exact(fresh_database: Database, backend: str) -> None:
     space, ids = await fill(fresh_database, clustered(20, 4_001))
-    built = await search_on(backend).build_indexes(fresh_database, space)
+    built = await build_indexes(fresh_database, space)
     wanted = IndexState.TOO_WIDE if backend == "postgresql" else IndexState.NOT_NEEDED
     assert {index.state for index in built} == {wanted}
     async with UnitOfWork(fresh_database) as uow:
@@ -158,7 +155,7 @@ async def test_wide_spaces_stay_exact(fresh_database: Database, backend: str) ->
 async def test_the_index_goes_with_its_space(fresh_database: Database, backend: str) -> None:
     spaces = [(await fill(fresh_database, clustered(20, DIMENSIONS), name=name))[0] for name in ("gone", "kept")]
     for space in spaces:
-        await search_on(backend).build_indexes(fresh_database, space)
+        await build_indexes(fresh_database, space)
     async with UnitOfWork(fresh_database) as uow:
         assert await uow.embedding_spaces.delete(spaces[0].id)
     async with UnitOfWork(fresh_database) as uow:
@@ -174,7 +171,7 @@ async def test_the_plan_uses_the_index_at_every_execution(postgres_copies: Postg
         vectors = clustered(500, DIMENSIONS)
         space, _ = await fill(database, vectors)
         await fill(database, vectors, name="another")
-        await search_on("postgresql").build_indexes(database, space)
+        await build_indexes(database, space)
         name = index_name("memory_embeddings", space.id)
         query = VectorQuery(SOURCE, space, vectors[0], 10, {})
         approximate, values = postgres.approximate_sql(query), {"vector": vectors[0], "limit": 10, "candidates": 100}
