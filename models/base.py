@@ -104,7 +104,8 @@ def _portable(column: sa.Column[Any], fields: dict[str, FieldInfo]) -> list[sa.C
     rules: list[tuple[str, str]] = []
     if isinstance(column.type, sa.Enum):
         kind = column.type.enum_class
-        assert kind is not None and issubclass(kind, StrEnum)
+        assert kind is not None
+        assert issubclass(kind, StrEnum)
         column.type = StringEnum(kind)
         values = ", ".join(f"'{member.value}'" for member in kind)
         rules.append((f"{name}", f"{name} IN ({values})"))

@@ -168,7 +168,10 @@ class StateRepository:
 
 @cache
 def _write_statement(dialect_name: str, owned: bool, overwrite: bool) -> sa.Executable:
-    """Parameters: the columns of a state, and owner_id if `owned`, each as `new_` and its name. Nothing is written without the conversation."""
+    """Parameters: the columns of a state, and owner_id if `owned`, each as `new_` and its name.
+
+    Nothing is written without the conversation.
+    """
     place = CONVERSATIONS.c
     conditions = [place.id == sa.bindparam("new_conversation_id", type_=place.id.type)]
     if owned:

@@ -47,7 +47,7 @@ SCRIPTS = settings(
 
 
 def test_databases_and_dictionaries_agree(machine: type[Machine]) -> None:
-    run_state_machine_as_test(machine, settings=SCRIPTS)  # type: ignore[no-untyped-call]  # hypothesis has it so
+    run_state_machine_as_test(machine, settings=SCRIPTS)
 
 
 async def _replay_burns_a_position(self: MessageRepository, *args: Any, **kwargs: Any) -> Any:
@@ -80,4 +80,4 @@ def test_a_planted_bug_is_found(quick_machine: type[Machine], monkeypatch: pytes
     monkeypatch.setattr(*BUGS[bug])
     found = settings(SCRIPTS, max_examples=300, phases=[Phase.generate], report_multiple_bugs=False, print_blob=False)
     with pytest.raises(AssertionError):
-        run_state_machine_as_test(quick_machine, settings=found)  # type: ignore[no-untyped-call]  # as above
+        run_state_machine_as_test(quick_machine, settings=found)

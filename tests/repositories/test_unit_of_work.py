@@ -24,11 +24,15 @@ async def test_it_commits_at_its_end(fresh_database: Database) -> None:
 
 async def test_an_exception_keeps_nothing(fresh_database: Database) -> None:
     done: list[str] = []
-    with pytest.raises(ArithmeticError):
+
+    async def fail() -> None:
         async with UnitOfWork(fresh_database) as uow:
             await uow.conversations.create(title="x")
             uow.on_commit(lambda: done.append("committed"))
             raise ArithmeticError
+
+    with pytest.raises(ArithmeticError):
+        await fail()
     assert await fresh_database.fetch_value("SELECT count(*) FROM conversations") == 0
     assert done == []
 
@@ -44,11 +48,14 @@ async def test_expected_conflicts_are_caught_around_nested(fresh_database: Datab
 
 
 async def test_a_swallowed_failure_is_not_taken_for_success(fresh_database: Database) -> None:
-    with pytest.raises(TransactionError):
+    async def swallow() -> None:
         async with UnitOfWork(fresh_database) as uow:
             talk = await uow.conversations.create(title="lost")
             with pytest.raises(DuplicateError):
                 await uow.conversations.create(title="again", id=talk.id)
+
+    with pytest.raises(TransactionError):
+        await swallow()
     assert await fresh_database.fetch_value("SELECT count(*) FROM conversations") == 0
 
 
