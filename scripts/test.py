@@ -1,5 +1,6 @@
 """The `test` command: the suite on both databases, with the floor of coverage if all of it runs."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +9,8 @@ from typing import Annotated
 import typer
 
 ROOT = Path(__file__).resolve().parent.parent
-COVERAGE = ["--cov", "--cov-report=term-missing:skip-covered"]
+WHOLE = ["--cov", "--cov-report=term-missing:skip-covered"]
+MOST_PROCESSES = 4  # each one starts a PostgreSQL of its own
 
 
 def command(
@@ -16,15 +18,18 @@ def command(
         list[str] | None,
         typer.Argument(metavar="[-- PYTEST ARGUMENTS]", show_default=False),
     ] = None,
-    processes: Annotated[int, typer.Option("--processes", "-n", min=1, help="How many share the work.")] = 1,
+    processes: Annotated[
+        int | None,
+        typer.Option("--processes", "-n", min=1, help="How many share the whole suite.", show_default="one a core"),
+    ] = None,
 ) -> None:
     """Run the tests on SQLite and on PostgreSQL 18, which comes from a wheel.
 
     Everything behind `--` goes to pytest (`-- -k recall -x`); without it the whole suite runs and
     its coverage of models, database and repositories has to reach the floor of pyproject.toml.
     """
+    count = processes or (1 if arguments else min(os.cpu_count() or 1, MOST_PROCESSES))
+    workers = ["-n", str(count)] if count > 1 else []
     # A process of its own: what this one has imported already would count as never executed.
-    pytest = [sys.executable, "-m", "pytest", *(arguments or COVERAGE)]
-    if processes > 1:
-        pytest += ["-n", str(processes)]
+    pytest = [sys.executable, "-m", "pytest", *workers, *(arguments or WHOLE)]
     raise typer.Exit(subprocess.call(pytest, cwd=ROOT))
