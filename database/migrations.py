@@ -18,6 +18,7 @@ from alembic.config import Config
 from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from alembic.script.revision import RevisionError
 from alembic.util import CommandError
 from sqlalchemy.engine import Connection
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -153,7 +154,7 @@ async def _run(
         if connection is None:
             return await asyncio.to_thread(_locked, work, alembic)
         return await _over(connection, work, alembic)
-    except CommandError as error:
+    except (CommandError, RevisionError) as error:
         logger.error("migration_failed error=%s", error)
         if isinstance(error.__cause__, StoreError):
             raise error.__cause__ from None

@@ -87,7 +87,7 @@ async def _of_space(database: Database, space: EmbeddingSpace, indexes: Sequence
         if index.state in (IndexState.READY, IndexState.NOT_NEEDED):
             continue
         some = await database.fetch_value(
-            f"SELECT count(*) FROM (SELECT 1 FROM {index.table} WHERE embedding_space_id = :space LIMIT :most) AS some",
+            f"SELECT count(*) FROM (SELECT 1 FROM {index.table} WHERE embedding_space_id = :space LIMIT :most) AS v",
             {"space": space.id, "most": FAST_ENOUGH + 1},
         )
         if some:
