@@ -72,9 +72,7 @@ def indexed_columns(connection: Connection) -> IndexedColumns:
 
 
 def _create_engine(url: sa.URL, settings: Settings, pool_size: int, max_overflow: int) -> AsyncEngine:
-    path = url.database or ":memory:"
-
-    def connect(*_: object, **options: Any) -> aiosqlite.Connection:
+    def connect(path: str, **options: Any) -> aiosqlite.Connection:
         # isolation_level None: the driver begins nothing by itself, so that our BEGIN is the one that counts.
         options["isolation_level"] = None
         return _Connection(lambda: register(sqlite3.connect(path, **options)), iter_chunk_size=64)

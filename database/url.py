@@ -70,6 +70,8 @@ def _with_driver(url: sa.URL) -> sa.URL:
     if isinstance(secret, str):
         # A password in the query is shown by repr(); in its own place it is masked.
         url = url.difference_update_query(["password"]).set(password=secret)
+    if driver == DRIVERS["sqlite"] and (url.host or url.username):
+        raise ConfigurationError("a SQLite URL has three slashes before a relative path, four before an absolute one")
     if url.database and url.database.startswith("~"):
         url = url.set(database=str(Path(url.database).expanduser()))
     return url.set(drivername=driver)
@@ -77,7 +79,7 @@ def _with_driver(url: sa.URL) -> sa.URL:
 
 def is_memory(url: sa.URL) -> bool:
     """Whether a SQLite address names no file."""
-    return not url.database or url.database == ":memory:" or "mode=memory" in url.database
+    return url.database in (None, "", ":memory:", "file::memory:") or url.query.get("mode") == "memory"
 
 
 def make_parent_folder(url: sa.URL) -> None:

@@ -1,5 +1,6 @@
 """An address is understood in the forms in which people paste it, and its password stays a secret."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,21 @@ def test_file_is_understood(pasted: str, file: str | None) -> None:
     assert is_memory(url) == (file in (None, ":memory:"))
 
 
+@pytest.mark.parametrize(
+    ("pasted", "in_memory"),
+    [
+        ("sqlite:///file:chat.db?mode=ro&uri=true", False),
+        ("sqlite:///file:chat?mode=memory&uri=true", True),
+        ("sqlite:///file::memory:?uri=true", True),
+    ],
+)
+async def test_an_uri_of_sqlite_is_understood(pasted: str, in_memory: bool) -> None:
+    assert is_memory(parse_url(pasted)) == in_memory
+    if in_memory:
+        async with Database(pasted) as database:
+            await asyncio.gather(*(database.fetch_value("SELECT 1") for _ in range(5)))
+
+
 @pytest.mark.parametrize("pasted", ["postgres://ada:pw@db/chat?sslmode=require", "sqlite:///chat.db"])
 def test_a_url_is_taken_as_its_text_is(pasted: str) -> None:
     given = sa.make_url(pasted.replace("postgres:", "postgresql:"))
@@ -84,6 +100,8 @@ def test_a_url_is_taken_as_its_text_is(pasted: str) -> None:
         "mysql://ada:hush-hush@db/chat",
         "postgresql+psycopg2://ada:hush-hush@db/chat",
         "postgresql://ada:hush-hush@db:port/chat",
+        "sqlite://chat.db",
+        "sqlite://ada:hush-hush@/chat.db",
         "postgresql://ada:hush-hush@[::1/chat",
         "://hush-hush",
         "hush-hush",
