@@ -22,7 +22,8 @@ class EmbeddingSpaceRepository(Repository[EmbeddingSpace]):
     ReadOnlyError."""
 
     model = EmbeddingSpace
-    fixed = frozenset({"dimensions", "metric", "status"})
+    kept = frozenset({"status"})
+    fixed = frozenset({"dimensions", "metric"})
 
     async def create(
         self, *, name: str, dimensions: int, metric: Metric | str = Metric.COSINE, id: UUID | None = None

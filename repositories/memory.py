@@ -30,7 +30,8 @@ class MemoryRepository(Repository[Memory]):
     """A memory's owner is its conversation's, where it has one; else that of the session, or the one given."""
 
     model = Memory
-    fixed = frozenset({"conversation_id", "last_accessed_at", "access_count"})
+    kept = frozenset({"last_accessed_at", "access_count"})
+    fixed = frozenset({"conversation_id"})
 
     async def remember(
         self,

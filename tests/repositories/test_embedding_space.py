@@ -109,6 +109,9 @@ async def test_only_the_name_is_updated(spaces: EmbeddingSpaceRepository) -> Non
     for change in changes:
         with pytest.raises(InvalidInputError):
             await spaces.update(space.id, **change)
+    with pytest.raises(InvalidInputError) as refused:
+        await spaces.create_many([{"name": "z", "dimensions": 3, "status": "active"}])
+    assert refused.value.field == "status"
 
 
 async def test_it_goes_with_its_vectors_and_theirs_alone(spaces: EmbeddingSpaceRepository, session: Session) -> None:

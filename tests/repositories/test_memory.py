@@ -168,6 +168,13 @@ async def test_bad_input_is_refused_by_its_name(
     assert await memories.count() == 0
 
 
+async def test_counters_are_nobodys_to_give(memories: MemoryRepository) -> None:
+    for name in ("access_count", "last_accessed_at"):
+        with pytest.raises(InvalidInputError) as refused:
+            await memories.remember_many([{"content": "x", name: None}])
+        assert refused.value.field == name
+
+
 async def test_a_vector_has_the_width_of_its_space(memories: MemoryRepository, space: EmbeddingSpace) -> None:
     memory = await memories.remember("x")
     for call in (

@@ -53,7 +53,5 @@ async def test_a_terminal_sees_a_bar(fresh_url: str, command: Command, monkeypat
     monkeypatch.setattr(index, "err", Console(file=screen, force_terminal=True, width=100))
     ran = await command("index", "small", "--database-url", fresh_url, "--json")
     assert ran.code == 0
-    assert all(
-        (table in screen.getvalue()) == (found["state"] == "ready")
-        for table, found in zip(TABLES, ran.data["indexes"], strict=True)
-    )
+    built = {found["table"] for found in ran.data["indexes"] if found["state"] == "ready"}
+    assert {table for table in TABLES if table in screen.getvalue()} == built

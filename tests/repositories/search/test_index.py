@@ -14,6 +14,7 @@ from repositories import UnitOfWork
 from repositories.search import MEMORIES as SOURCE
 from repositories.search import IndexState, VectorQuery, build_indexes, postgres
 from repositories.search.literals import index_name, space_literals
+from repositories.search.postgres_index import ONE_BUILDER
 from tests.repositories.search.exact import Vectors, clustered, nearest, store
 from tests.support import PostgresCopies
 
@@ -139,6 +140,21 @@ async def test_two_build_at_once_while_others_write(fresh_database: Database, ba
     )
     assert one == two
     assert {index.state for index in one} == {STATES[backend]}
+
+
+async def test_a_build_that_is_cancelled_leaves_nothing_behind(fresh_database: Database, backend: str) -> None:
+    space, _ = await fill(fresh_database, clustered(100, DIMENSIONS))
+    async with fresh_database.autocommit() as connection:
+        if backend == "postgresql":
+            # Another process builds, so this one waits.
+            await connection.exec_driver_sql(f"SELECT pg_advisory_lock({ONE_BUILDER})")
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(build_indexes(fresh_database, space), timeout=0.2)
+            await connection.exec_driver_sql(f"SELECT pg_advisory_unlock({ONE_BUILDER})")
+    assert {index.state for index in await build_indexes(fresh_database, space)} == {STATES[backend]}
+    if backend == "postgresql":
+        assert await fresh_database.fetch_value("SHOW statement_timeout") == "30s"
+        assert await fresh_database.fetch_value("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'") == 0
 
 
 async def test_wide_spaces_stay_exact(fresh_database: Database, backend: str) -> None:
