@@ -21,12 +21,12 @@ from database.errors import (
     StoreError,
     TransactionError,
     WrongLoopError,
-    translate,
 )
 from database.health import Health, pool_of, revision_of, version_of
 from database.raw import RawSql
 from database.session import OWNER, SETTINGS, Session
 from database.settings import Settings, load_settings
+from database.translation import translate
 from database.url import parse_url
 
 logger = logging.getLogger(__name__)

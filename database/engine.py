@@ -12,9 +12,10 @@ from sqlalchemy.engine import Connection, Engine, ExceptionContext
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from database import postgres, sqlite
-from database.errors import TransactionError, translate
+from database.errors import TransactionError
 from database.health import IndexedColumns, VectorSupport
 from database.settings import Settings
+from database.translation import translate
 
 logger = logging.getLogger(__name__)
 

@@ -11,9 +11,10 @@ from sqlalchemy.engine import Connection, Dialect
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from database.errors import ConfigurationError, StoreError, translate
+from database.errors import ConfigurationError, StoreError
 from database.health import IndexedColumns, VectorSupport
 from database.settings import Settings
+from database.translation import translate
 from models.types import dump_json
 
 LEAST_SERVER = (16,)

@@ -1,22 +1,22 @@
 """Messages: appended in order, read as history, edited and deleted with the conversation's counters kept true."""
 
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from datetime import datetime
 from itertools import islice
-from typing import Any
+from typing import Any, Unpack
 from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.engine import RowMapping
 
 from database.errors import DuplicateError, NotFoundError
-from models import Conversation, EmbeddingSpace, Message, MessageEmbedding, MessageStatus, Role, utc_now
+from models import Conversation, EmbeddingSpace, Message, MessageEmbedding, utc_now
 from models.types import MAX_INTEGER, VectorLike
 from repositories.append import GIVEN, Places, append_statement, counters_statement, parameter, stored_statement
 from repositories.base import BATCH, Condition, ReadRepository
 from repositories.message_record import (
     RECORD_COLUMNS,
     MessageRecord,
+    NewMessage,
     estimate_tokens,
     fitting,
     new_message,
@@ -37,51 +37,19 @@ class MessageRepository(ReadRepository[Message]):
 
     model = Message
 
-    async def append(
-        self,
-        conversation_id: UUID,
-        *,
-        role: Role | str,
-        content: str,
-        name: str | None = None,
-        thinking: str | None = None,
-        tool_calls: Sequence[Mapping[str, Any]] | None = None,
-        tool_call_id: str | None = None,
-        status: MessageStatus | str | None = None,
-        sent_at: datetime | None = None,
-        input_tokens: int | None = None,
-        output_tokens: int | None = None,
-        episode: int | None = None,
-        extra_data: Mapping[str, Any] | None = None,
-        id: UUID | None = None,
-    ) -> MessageRecord:
+    async def append(self, conversation_id: UUID, **message: Unpack[NewMessage]) -> MessageRecord:
         """Say one thing: it gets the next position; locks the conversation's row, and keeps its counters.
 
         A client may send the id: the same message again is not stored twice, the stored one is returned, also when it
         has been edited since. Raises NotFoundError without the conversation, DuplicateError where the id is taken by
         another message: another conversation, role, content, name or tool fields.
         """
-        given = {
-            "id": id,
-            "role": role,
-            "content": content,
-            "name": name,
-            "thinking": thinking,
-            "tool_calls": None if tool_calls is None else list(tool_calls),
-            "tool_call_id": tool_call_id,
-            "status": status,
-            "sent_at": sent_at,
-            "input_tokens": input_tokens,
-            "output_tokens": output_tokens,
-            "episode": episode,
-            "extra_data": extra_data,
-        }
-        row = new_message(valid_id(conversation_id, "conversation_id"), given)
+        row = new_message(valid_id(conversation_id, "conversation_id"), message)
         connection = await self.session.core()
         owner_id = self.session.owner_id
         values = {column: getattr(row, column) for column in GIVEN} | {
             "conversation_id": row.conversation_id,
-            "given_episode": episode,
+            "given_episode": message.get("episode"),
             "episode_before": row.sent_at - self.session.settings.episode_gap,
         }
         if owner_id is not None:

@@ -5,13 +5,31 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Required, TypedDict
 from uuid import UUID
 
 from database.errors import InvalidInputError
 from models import Message, MessageStatus, Role, new_id
 from repositories.ownership import table_of
 from repositories.validation import valid_row
+
+
+class NewMessage(TypedDict, total=False):
+    """What a caller says of a new message; `id` may be the client's own."""
+
+    id: UUID | None
+    role: Required[Role | str]
+    content: Required[str]
+    name: str | None
+    thinking: str | None
+    tool_calls: Sequence[Mapping[str, object]] | None
+    tool_call_id: str | None
+    status: MessageStatus | str | None
+    sent_at: datetime | None
+    input_tokens: int | None
+    output_tokens: int | None
+    episode: int | None
+    extra_data: Mapping[str, object] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +60,6 @@ class MessageRecord:
 RECORD_COLUMNS = [table_of(Message).c[name] for name in MessageRecord.__slots__]
 """What a record reads, and nothing more."""
 
-GIVEN_BY_CALLER = frozenset(MessageRecord.__slots__) - {"conversation_id", "position", "edited_at"}
-
 
 def record_of(row: Mapping[Any, Any]) -> MessageRecord:
     return MessageRecord(**{name: row[name] for name in MessageRecord.__slots__})
@@ -52,7 +68,7 @@ def record_of(row: Mapping[Any, Any]) -> MessageRecord:
 def new_message(conversation_id: UUID, values: Mapping[str, object]) -> Message:
     """A valid message without its place yet; raises InvalidInputError by the field's name."""
     given = {name: value for name, value in values.items() if value is not None}
-    for name in sorted(given.keys() - GIVEN_BY_CALLER):
+    for name in sorted(given.keys() - NewMessage.__annotations__.keys()):
         raise InvalidInputError(name, "is nothing that a caller gives a message")
     given.setdefault("id", new_id())
     row = valid_row(Message, given | {"conversation_id": conversation_id, "position": 1, "fingerprint": ""})

@@ -27,8 +27,8 @@ from database.errors import (
     StatementTimeoutError,
     StorageFullError,
     UnavailableError,
-    translate,
 )
+from database.translation import translate
 from tests.support import on_sqlite
 
 TABLES = """
