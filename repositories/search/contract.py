@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, Generic, Literal, Protocol, TypeVar, overload
 from uuid import UUID
 
@@ -15,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from database import Database
 from database.errors import InvalidInputError
 from models import EmbeddingSpace
+from models.types import Vector
 
 HitT = TypeVar("HitT", covariant=True)
 
@@ -41,7 +43,7 @@ class SearchResult(Sequence[HitT], Generic[HitT]):
         return len(self.hits)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Source:
     """A kind of row that has vectors. Its rows are `r` in SQL, and `vectors` says where a row's vector is.
 
@@ -80,12 +82,21 @@ class VectorQuery:
         """SQL that follows the condition on the space."""
         return "".join(f"\n    AND {self.source.filters[name][0]}" for name in self.filters)
 
-    def statement(self, sql: str, **more: sa.types.TypeEngine[Any]) -> sa.TextualSelect:
-        """`sql` with the types of its parameters and of the columns that it answers: the source's, and `score`."""
-        types = {name: kind for name, (_, kind) in self.source.filters.items() if name in self.filters}
-        parameters = [sa.bindparam(name, type_=kind) for name, kind in (types | more).items()]
-        columns = [self.source.row_table.c[name] for name in self.source.columns]
-        return sa.text(sql).bindparams(*parameters).columns(*columns, sa.column("score", sa.Float))
+    def statement(self, sql: str, *parameters: str) -> sa.TextualSelect:
+        """`sql` with the types of its parameters, besides the filters', and of the columns that it answers."""
+        return _statement(sql, self.source, (*self.filters, *parameters))
+
+
+PARAMETERS: dict[str, sa.types.TypeEngine[Any]] = {"vector": Vector(), "space": sa.Uuid()}
+
+
+@lru_cache(maxsize=1_000)
+def _statement(sql: str, source: Source, parameters: tuple[str, ...]) -> sa.TextualSelect:
+    """Built once for each text: a search is asked often, in few forms."""
+    types = PARAMETERS | {name: kind for name, (_, kind) in source.filters.items()}
+    columns = [source.row_table.c[name] for name in source.columns]
+    bound = sa.text(sql).bindparams(*(sa.bindparam(name, type_=types[name]) for name in parameters))
+    return bound.columns(*columns, sa.column("score", sa.Float))
 
 
 Found = tuple[Iterable[RowMapping], bool]

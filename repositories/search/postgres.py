@@ -8,7 +8,6 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from models import Metric
-from models.types import Vector
 from repositories.search.contract import Found, VectorQuery
 from repositories.search.literals import index_name, space_literals
 from repositories.search.postgres_index import build_indexes, drop_indexes, indexes
@@ -70,12 +69,12 @@ async def nearest(connection: AsyncConnection, query: VectorQuery) -> Found:
     wide = query.mode == "approximate" or (query.mode == "auto" and not query.filters)
     candidates = max(CANDIDATES_A_HIT * query.limit, LEAST_CANDIDATES)
     if wide and await _is_ready(connection, query, candidates):
-        statement = query.statement(approximate_sql(query), vector=Vector())
+        statement = query.statement(approximate_sql(query), "vector")
         values = {**query.filters, "vector": query.vector, "limit": query.limit, "candidates": candidates}
         rows = (await connection.execute(statement, values)).mappings().all()
         if len(rows) == query.limit:
             return rows, False
-    statement = query.statement(exact_sql(query), vector=Vector())
+    statement = query.statement(exact_sql(query), "vector")
     values = {**query.filters, "vector": query.vector, "limit": query.limit}
     return (await connection.execute(statement, values)).mappings(), True
 

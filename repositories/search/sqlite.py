@@ -3,12 +3,10 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from database import Database
 from models import EmbeddingSpace
-from models.types import Vector
 from repositories.search.contract import Found, IndexState, Progress, TableIndex, VectorQuery
 from repositories.search.sources import INDEXED
 
@@ -40,7 +38,7 @@ async def nearest(connection: AsyncConnection, query: VectorQuery) -> Found:
         "metric": query.space.metric.value,
         "limit": query.limit,
     }
-    statement = query.statement(sql, space=sa.Uuid(), vector=Vector())
+    statement = query.statement(sql, "vector", "space")
     return (await connection.execute(statement, values)).mappings(), True
 
 
