@@ -19,6 +19,7 @@ from scripts.postgres import EmbeddedPostgres
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / ".data"
+NAME = "demo.db"
 
 
 def command(
@@ -56,12 +57,11 @@ def _database(postgres: bool) -> Iterator[tuple[str, str]]:
         with EmbeddedPostgres() as server:
             yield server.url(), "started for this demo and gone after it"
         return
-    folder = FOLDER
     with suppress(OSError):
-        folder.mkdir(exist_ok=True)
-    if not os.access(folder, os.W_OK):
-        # Somebody else's checkout: theirs to write in.
-        folder = Path(tempfile.gettempdir()) / f"persona-store-{os.getuid()}"
-        folder.mkdir(mode=0o700, exist_ok=True)
-    path = folder / "demo.db"
-    yield f"sqlite:///{path}", str(path.relative_to(ROOT) if path.is_relative_to(ROOT) else path)
+        FOLDER.mkdir(mode=0o700, exist_ok=True)
+    if os.access(FOLDER, os.W_OK):
+        yield f"sqlite:///{FOLDER / NAME}", os.path.relpath(FOLDER / NAME)
+        return
+    # Somebody else's checkout: theirs to write in.
+    with tempfile.TemporaryDirectory() as folder:
+        yield f"sqlite:///{folder}/{NAME}", "in a file that is gone after this demo"

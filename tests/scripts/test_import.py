@@ -1,6 +1,9 @@
 """The import: whole conversations, known again the next time."""
 
+import asyncio
 import json
+import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from uuid import uuid4
@@ -16,6 +19,7 @@ from scripts.sample import CONVERSATIONS
 from scripts.seed import seed
 from tests.scripts.conftest import Command
 
+ROOT = Path(__file__).resolve().parent.parent.parent
 CHAT = conversation_uuid("chat")
 
 Line = Mapping[str, object]
@@ -308,3 +312,35 @@ async def test_wrong_usage_is_said_before_anything_is_done(
 async def _store(database: Database, file: Path) -> list[Change]:
     with file.open("rb") as lines:
         return [(await store(database, talk)).change for talk in ConversationReader(lines)]
+
+
+async def test_an_import_that_was_killed_goes_on(
+    fresh_url: str, fresh_database: Database, tmp_path: Path, file: Path
+) -> None:
+    talks = [[talk(f"chat {number}"), *(message(str(n)) for n in range(20)), memory("a")] for number in range(4)]
+    read = [json.dumps(line) + "\n" for lines in talks for line in lines]
+    # From a pipe the import gets as far as we let it: to the middle of the third conversation.
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    end = os.open(pipe, os.O_RDWR)
+    os.write(end, "".join(read[:54]).encode())
+    arguments = ("-m", "scripts", "import", str(pipe), "--database-url", fresh_url)
+    process = await asyncio.create_subprocess_exec(sys.executable, *arguments, cwd=ROOT)
+    while await _talks(fresh_database) < 2:
+        assert process.returncode is None
+        await asyncio.sleep(0.05)
+    process.kill()
+    await process.wait()
+    os.close(end)
+
+    write(file, *(line for lines in talks for line in lines))
+    with file.open("rb") as lines:
+        changes = [(await store(fresh_database, given)).change for given in ConversationReader(lines)]
+
+    assert changes == [Change.UNCHANGED, Change.UNCHANGED, Change.NEW, Change.NEW]
+    counts = await fresh_database.fetch_all("SELECT message_count FROM conversations")
+    assert counts.column("message_count") == [20] * 4
+
+
+async def _talks(database: Database) -> int:
+    return int(str(await database.fetch_value("SELECT count(*) FROM conversations")))
