@@ -1,12 +1,13 @@
 """What runs made, by its URL."""
 
 from collections.abc import Sequence
-from typing import Any, Required, TypedDict, Unpack
+from typing import Required, TypedDict, Unpack
 from uuid import UUID
 
 from sqlmodel import col
 
 from models import Artifact
+from models.types import JsonObject
 from repositories.base import Repository
 from repositories.validation import valid_id
 
@@ -21,7 +22,7 @@ class NewArtifact(TypedDict, total=False):
     media_type: str | None
     size_bytes: int | None
     sha256: str | None
-    extra_data: dict[str, Any]
+    extra_data: JsonObject
 
 
 class ArtifactRepository(Repository[Artifact]):

@@ -1,7 +1,6 @@
 """Conversations: made, renamed, put away, paged by the newest."""
 
 from collections.abc import Mapping
-from typing import Any
 from uuid import UUID
 
 from sqlmodel import col
@@ -27,8 +26,8 @@ class ConversationRepository(Repository[Conversation]):
         persona_id: UUID | None = None,
         owner_id: str | None = None,
         provider_type: str | None = None,
-        provider_config: Mapping[str, Any] | None = None,
-        extra_data: Mapping[str, Any] | None = None,
+        provider_config: Mapping[str, object] | None = None,
+        extra_data: Mapping[str, object] | None = None,
         id: UUID | None = None,
     ) -> Conversation:
         """A new talk. `id` may be the client's own. Raises DuplicateError, MissingReferenceError."""

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from database.errors import InvalidInputError
 from models import Embedding, EmbeddingSpace, new_id
-from models.types import VectorLike, check_json
+from models.types import JsonObject, VectorLike, check_json
 from repositories.base import BATCH, Repository
 from repositories.ownership import table_of
 from repositories.pagination import Page
@@ -44,7 +44,7 @@ class FoundEmbedding:
     source_id: str
     chunk: int
     content: str
-    extra_data: dict[str, Any]
+    extra_data: JsonObject
     created_at: datetime
     updated_at: datetime
     score: float
@@ -73,7 +73,7 @@ class EmbeddingRepository(Repository[Embedding]):
         space: EmbeddingSpace | None = None,
         chunk: int = 0,
         owner_id: str | None = None,
-        extra_data: Mapping[str, Any] | None = None,
+        extra_data: Mapping[str, object] | None = None,
         id: UUID | None = None,
     ) -> Embedding:
         """Without `space` the vector is of the active one, read by one statement more.
@@ -126,7 +126,7 @@ class EmbeddingRepository(Repository[Embedding]):
         space: EmbeddingSpace | None = None,
         source_type: str | None = None,
         source_id: str | None = None,
-        metadata: Mapping[str, Any] | None = None,
+        metadata: Mapping[str, object] | None = None,
         limit: int = 10,
         mode: Mode = "auto",
     ) -> SearchResult[FoundEmbedding]:

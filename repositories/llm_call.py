@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import Any, Required, TypedDict, Unpack
+from typing import Required, TypedDict, Unpack
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -10,6 +10,7 @@ from sqlmodel import col
 
 from database.errors import InvalidInputError
 from models import Conversation, LLMCall, Message, Run
+from models.types import JsonObject
 from repositories.base import Repository
 from repositories.ownership import table_of
 from repositories.pagination import Page
@@ -42,7 +43,7 @@ class NewLLMCall(TypedDict, total=False):
     cost_usd: Decimal | None
     latency_ms: int | None
     error: str | None
-    extra_data: dict[str, Any]
+    extra_data: JsonObject
 
 
 class LLMCallRepository(Repository[LLMCall]):

@@ -46,7 +46,7 @@ class MemoryRepository(Repository[Memory]):
         vector: VectorLike | None = None,
         space: EmbeddingSpace | None = None,
         owner_id: str | None = None,
-        extra_data: Mapping[str, Any] | None = None,
+        extra_data: Mapping[str, object] | None = None,
         id: UUID | None = None,
     ) -> Memory:
         """Keep something in mind; with a vector it can be recalled. Without `space` the vector is of the active one.

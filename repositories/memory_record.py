@@ -7,6 +7,7 @@ from typing import Any, Self
 from uuid import UUID
 
 from models import Memory
+from models.types import JsonObject
 from repositories.ownership import table_of
 
 
@@ -25,7 +26,7 @@ class MemoryRecord:
     occurred_at: datetime | None
     last_accessed_at: datetime | None
     access_count: int
-    extra_data: dict[str, Any]
+    extra_data: JsonObject
     created_at: datetime
 
     @classmethod

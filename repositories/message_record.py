@@ -10,6 +10,7 @@ from uuid import UUID
 
 from database.errors import InvalidInputError
 from models import Message, MessageStatus, Role, new_id
+from models.types import JsonArray, JsonObject
 from repositories.ownership import table_of
 from repositories.validation import valid_row
 
@@ -43,7 +44,7 @@ class MessageRecord:
     name: str | None
     content: str
     thinking: str | None
-    tool_calls: list[Any] | None
+    tool_calls: JsonArray | None
     tool_call_id: str | None
     status: MessageStatus
     sent_at: datetime
@@ -51,7 +52,7 @@ class MessageRecord:
     input_tokens: int | None
     output_tokens: int | None
     episode: int
-    extra_data: dict[str, Any]
+    extra_data: JsonObject
 
     def __repr__(self) -> str:
         return f"MessageRecord(id={self.id!r}, position={self.position})"

@@ -1,7 +1,6 @@
 """Personas: made and changed, with the modules that each of them uses."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -38,7 +37,7 @@ class PersonaRepository(Repository[Persona]):
         first_message: str | None = None,
         image_path: str | None = None,
         is_active: bool = True,
-        extra_data: Mapping[str, Any] | None = None,
+        extra_data: Mapping[str, object] | None = None,
         id: UUID | None = None,
     ) -> Persona:
         """A new persona; `template` is its system prompt. Raises DuplicateError."""

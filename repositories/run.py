@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Unpack
+from typing import Unpack
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -51,8 +51,8 @@ class RunRepository(Repository[Run]):
         conversation_id: UUID | None = None,
         trace_id: str | None = None,
         status: RunStatus | str | None = None,
-        request_payload: Mapping[str, Any] | None = None,
-        result: Any = None,
+        request_payload: Mapping[str, object] | None = None,
+        result: object = None,
         error: str | None = None,
         started_at: datetime | None = None,
         finished_at: datetime | None = None,
@@ -131,7 +131,9 @@ class RunRepository(Repository[Run]):
         """
         return await self.update(id, status=RunStatus.RUNNING, started_at=utc_now())
 
-    async def finish(self, id: UUID, status: RunStatus | str, *, result: Any = None, error: str | None = None) -> Run:
+    async def finish(
+        self, id: UUID, status: RunStatus | str, *, result: object = None, error: str | None = None
+    ) -> Run:
         """End the run: succeeded (it must be running), failed or cancelled. What is None stays as it is.
 
         Raises NotFoundError, StaleVersionError for a run that has ended, with whatever status.

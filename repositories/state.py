@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from database import Session
 from database.errors import NotFoundError, StaleVersionError
 from models import Conversation, State
+from models.types import JsonValue
 from repositories.ownership import require_references, table_of, visible, writable
 from repositories.upsert import insert_into
 from repositories.validation import valid_id, valid_limit, valid_row
@@ -28,7 +29,7 @@ class StateRecord:
     persona_id: UUID | None
     module_id: UUID | None
     state_key: str
-    state_value: Any
+    state_value: JsonValue
     version: int
     updated_at: datetime
 
@@ -75,7 +76,7 @@ class StateRepository:
 
     async def mapping(
         self, conversation_id: UUID, *, persona_id: UUID | None = None, module_id: UUID | None = None
-    ) -> Mapping[str, Any]:
+    ) -> Mapping[str, JsonValue]:
         """The values of one binding by key: those bound to none, unless a persona or module is named."""
         row = _valid(conversation_id, "-", None, persona_id, module_id)
         statement = (

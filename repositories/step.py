@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, Required, TypedDict, Unpack
+from typing import Required, TypedDict, Unpack
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -11,6 +11,7 @@ from sqlmodel import col
 
 from database.errors import InvalidInputError, MissingReferenceError, StaleVersionError, StoreError
 from models import Run, Step, StepStatus, utc_now
+from models.types import JsonValue
 from repositories.base import Condition, Repository
 from repositories.ownership import table_of, writable
 from repositories.validation import valid_id
@@ -36,8 +37,8 @@ class NewStep(TypedDict, total=False):
     name: Required[str]
     kind: str | None
     status: StepStatus | str
-    input_data: Any
-    output_data: Any
+    input_data: JsonValue
+    output_data: JsonValue
     error: str | None
     started_at: datetime | None
     finished_at: datetime | None
@@ -63,7 +64,7 @@ class StepRepository(Repository[Step]):
         return await self.update(id, status=StepStatus.RUNNING, started_at=utc_now())
 
     async def finish(
-        self, id: UUID, status: StepStatus | str, *, output_data: Any = None, error: str | None = None
+        self, id: UUID, status: StepStatus | str, *, output_data: object = None, error: str | None = None
     ) -> Step:
         """End the step: succeeded, failed, cancelled or skipped. What is None stays as it is.
 
