@@ -1,6 +1,6 @@
 """${message}
 
-Revision ${up_revision}, after ${down_revision | comma,n}. ${create_date}
+Revision ${up_revision}${", after " if down_revision else ""}${down_revision | comma,n}. ${create_date.date()}
 """
 
 import sqlalchemy as sa

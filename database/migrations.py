@@ -198,6 +198,14 @@ def _sentences(difference: Any) -> list[str]:
     """Alembic's tuple, or its list of tuples for one column, in words."""
     if isinstance(difference, list):
         return [sentence for part in difference for sentence in _sentences(part)]
-    verb, *rest = difference
-    names = [str(getattr(item, "name", item)) for item in rest if item is not None and not isinstance(item, dict)]
-    return [f"{verb.replace('_', ' ')}: {' '.join(names)}"]
+    verb, *what = difference
+    return [f"{verb.replace('_', ' ')}: {_place(what)}"]
+
+
+def _place(what: list[Any]) -> str:
+    match what:
+        case [_, table, sa.Column() as column]:
+            return f"{table}.{column.name}"
+        case [_, table, str(column), *_]:
+            return f"{table}.{column}"
+    return str(what[0].name)

@@ -1,6 +1,6 @@
 """initial
 
-Revision 1c6c00141f79, after . 2026-11-22 01:11:01.386889+00:00
+Revision 1c6c00141f79. 2026-11-22
 """
 
 import sqlalchemy as sa
@@ -933,11 +933,6 @@ def downgrade() -> None:
     op.drop_table("personas")
     op.drop_index(op.f("ix_modules_owner_id"), table_name="modules")
     op.drop_table("modules")
-    op.drop_index(
-        "uq_embedding_spaces_active",
-        table_name="embedding_spaces",
-        postgresql_where=sa.text("status = 'active'"),
-        sqlite_where=sa.text("status = 'active'"),
-    )
+    op.drop_index("uq_embedding_spaces_active", table_name="embedding_spaces")
     op.drop_table("embedding_spaces")
     # ### end Alembic commands ###

@@ -35,14 +35,13 @@ async def new_filled_postgres(postgres_copies: PostgresCopies) -> AsyncIterator[
     made: list[str] = []
 
     async def make() -> str:
-        name = f"{template.database}_{len(made)}"
-        await postgres_copies.run(f'CREATE DATABASE "{name}" TEMPLATE "{template.database}"')
-        made.append(template.set(database=name).render_as_string(hide_password=False))
-        return made[-1]
+        made.append(f"{template.database}_{len(made)}")
+        await postgres_copies.run(f'CREATE DATABASE "{made[-1]}" TEMPLATE "{template.database}"')
+        return template.set(database=made[-1]).render_as_string(hide_password=False)
 
     yield make
-    for copy in [*made, url]:
-        await postgres_copies.drop(copy)
+    await postgres_copies.run(*(f'DROP DATABASE "{name}" WITH (FORCE)' for name in made))
+    await postgres_copies.drop(url)
 
 
 @pytest.fixture

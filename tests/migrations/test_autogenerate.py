@@ -1,7 +1,7 @@
 """`alembic revision --autogenerate` against either database gives a revision that runs on both, or says why not."""
 
 import re
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from database.url import parse_url
 from models import utc_now
 from models.types import Json, Money, UTCDateTime, Vector
 from tests.migrations.support import autogenerate, copied, differences, sums, write_ini
-from tests.support import on_postgresql, on_sqlite
+from tests.support import Copies, on_postgresql, on_sqlite
 
 Change = Callable[[sa.MetaData], None]
 
@@ -56,6 +56,7 @@ def additions(tables: sa.MetaData) -> None:
         sa.Column("embedding", Vector(), nullable=False),
         sa.Column("price", Money()),
         sa.Column("extra", Json(), nullable=False),
+        sa.Column("made_at", UTCDateTime(), server_default=sa.text("CURRENT_TIMESTAMP"), nullable=False),
     )
 
 
@@ -155,6 +156,14 @@ def a_native_enum(tables: sa.MetaData) -> None:
     tables.tables["runs"].append_column(sa.Column("colour", sa.Enum("red", "blue", name="colour")))
 
 
+@pytest.fixture(scope="module")
+async def looked_at(copies: Copies) -> AsyncIterator[str]:
+    """A migrated database for all tests that only look at it."""
+    url = await copies.migrated()
+    yield url
+    await copies.drop(url)
+
+
 REFUSED: dict[Change, str] = {
     text_becomes_a_number: "The type of conversations.provider_type changes, and the databases convert values",
     a_key_that_nobody_can_guess: "runs.batch_id is NOT NULL and nothing could be given to the rows that are there",
@@ -165,30 +174,30 @@ REFUSED: dict[Change, str] = {
 
 @pytest.mark.parametrize("change", REFUSED)
 async def test_what_would_not_run_on_both_is_refused_in_a_sentence(
-    both_filled: dict[str, str], backend: str, change: Change, tmp_path: Path
+    looked_at: str, change: Change, tmp_path: Path
 ) -> None:
     tables = copied()
     change(tables)
     with pytest.raises(CommandError, match=f"^{re.escape(REFUSED[change])}[^\n]*[.]$"):
-        await autogenerate(both_filled[backend], write_ini(tmp_path), "change", tables)
+        await autogenerate(looked_at, write_ini(tmp_path), "change", tables)
     assert list((tmp_path / "revisions").iterdir()) == []
 
 
 @on_sqlite
 @pytest.mark.parametrize("place", ["personas.name", "artifacts.size_bytes", "message_embeddings.embedding"])
-async def test_what_sqlite_cannot_tell_is_left_to_postgresql(filled_url: str, place: str, tmp_path: Path) -> None:
+async def test_what_sqlite_cannot_tell_is_left_to_postgresql(looked_at: str, place: str, tmp_path: Path) -> None:
     tables = copied()
     removals(tables, (place,))
     with pytest.raises(CommandError, match=f"^SQLite does not tell whether {place} is text or JSON"):
-        await autogenerate(filled_url, write_ini(tmp_path), "change", tables)
+        await autogenerate(looked_at, write_ini(tmp_path), "change", tables)
 
 
 @on_postgresql
-async def test_postgresqls_own_sql_is_refused_rather_than_written_for_sqlite(filled_url: str, tmp_path: Path) -> None:
-    async with Database(filled_url) as database:
+async def test_postgresqls_own_sql_is_refused_rather_than_written_for_sqlite(fresh_url: str, tmp_path: Path) -> None:
+    async with Database(fresh_url) as database:
         await database.execute("ALTER TABLE runs ADD CONSTRAINT ck_runs_odd CHECK (result @> '{}'::jsonb::text::jsonb)")
     with pytest.raises(CommandError, match=r"^PostgreSQL's own SQL cannot be written for both databases: "):
-        await autogenerate(filled_url, write_ini(tmp_path), "change", copied())
+        await autogenerate(fresh_url, write_ini(tmp_path), "change", copied())
 
 
 @pytest.mark.parametrize(

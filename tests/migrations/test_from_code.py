@@ -64,14 +64,19 @@ async def test_the_applications_logging_stands(empty_url: str) -> None:
 async def test_drift_is_told_in_words(fresh_url: str) -> None:
     async with Database(fresh_url) as database:
         await database.execute("ALTER TABLE runs ADD COLUMN mood TEXT")
+        await database.execute("ALTER TABLE runs RENAME COLUMN result TO outcome")
+        await database.execute("CREATE TABLE moods (id BIGINT PRIMARY KEY)")
         await database.execute("DROP INDEX ix_runs_conversation_id")
         await database.execute("DROP INDEX uq_runs_idempotency_key")
         await database.execute("CREATE UNIQUE INDEX uq_runs_idempotency_key ON runs (idempotency_key, lower(owner_id))")
     assert sorted(await migrations.drift(parse_url(fresh_url))) == [
+        "add column: runs.result",
         "add index: ix_runs_conversation_id",
         "add index: uq_runs_idempotency_key",
-        "remove column: runs mood",
+        "remove column: runs.mood",
+        "remove column: runs.outcome",
         "remove index: uq_runs_idempotency_key",
+        "remove table: moods",
     ]
 
 
@@ -80,13 +85,15 @@ async def test_drift_sees_a_changed_check_and_not_the_index_of_a_space(fresh_url
     async with Database(fresh_url) as database:
         await database.execute("ALTER TABLE messages DROP CONSTRAINT ck_messages_role")
         await database.execute("ALTER TABLE messages ADD CONSTRAINT ck_messages_role CHECK (role IN ('user'))")
+        await database.execute("COMMENT ON COLUMN messages.name IS 'Somebody'")
         await database.execute(
             "CREATE INDEX ix_hnsw_one ON embeddings USING hnsw ((embedding::halfvec(3)) halfvec_cosine_ops) "
             "WHERE embedding_space_id = '00000000-0000-0000-0000-000000000000'"
         )
-    assert list(await migrations.drift(parse_url(fresh_url))) == [
-        "remove constraint: ck_messages_role",
+    assert sorted(await migrations.drift(parse_url(fresh_url))) == [
         "add constraint: ck_messages_role",
+        "modify comment: messages.name",
+        "remove constraint: ck_messages_role",
     ]
 
 

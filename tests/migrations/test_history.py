@@ -11,11 +11,11 @@ import sqlalchemy as sa
 from sqlalchemy import event
 
 from database import Database, migrations
-from database.errors import ConfigurationError, StoreError
+from database.errors import ConfigurationError, InvalidInputError, StoreError
 from database.url import parse_url
 from models import metadata
 from tests.migrations.support import ROWS, named_things, newest, sums, write_ini, write_revision
-from tests.support import on_sqlite
+from tests.support import on_postgresql, on_sqlite
 
 # A column, changed rules on tables that others refer to, and a move of data.
 UPGRADE = """
@@ -183,6 +183,17 @@ async def test_what_the_database_refuses_is_said_with_its_statement_but_without_
         await migrations.upgrade(parse_url(filled_url), config=write_ini(tmp_path))
     assert "uq_conversations_title" in caplog.text or "INSERT INTO _alembic_tmp_conversations" in caplog.text
     assert "sentinel" not in caplog.text + str(refused.value)
+
+
+@on_postgresql
+async def test_a_value_that_the_database_quotes_is_not_said(
+    filled_url: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_revision(tmp_path, "refused", 'op.execute("SELECT CAST(title AS uuid) FROM conversations")')
+    with pytest.raises(InvalidInputError) as refused:
+        await migrations.upgrade(parse_url(filled_url), config=write_ini(tmp_path))
+    assert "SELECT CAST(title AS uuid) FROM conversations" in caplog.text
+    assert "Conversation " not in caplog.text + str(refused.value)
 
 
 async def test_a_revision_that_does_not_exist_is_our_error(empty_url: str) -> None:
