@@ -131,7 +131,8 @@ class _Connection(aiosqlite.Connection):
 
     async def _execute(self, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         execute: Callable[..., Awaitable[T]] = super()._execute
-        work = asyncio.ensure_future(execute(fn, *args, **kwargs))
+        # aiosqlite logs the call at DEBUG: without arguments of its own it shows no values.
+        work = asyncio.ensure_future(execute(lambda: fn(*args, **kwargs)))
         try:
             return await asyncio.shield(work)
         except asyncio.CancelledError:

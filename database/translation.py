@@ -182,6 +182,6 @@ def _scrub(error: BaseException) -> None:
             continue
         code = getattr(link, "sqlstate", None) or getattr(link, "sqlite_errorname", None)
         link.args = (f"{type(link).__name__} ({code})" if code else type(link).__name__,)
-        for attribute in ("detail", "hint", "query", "internal_query", "context", "statement", "params"):
+        for attribute in ("message", "detail", "hint", "query", "internal_query", "context", "statement", "params"):
             if getattr(link, attribute, None) is not None:
                 setattr(link, attribute, None)

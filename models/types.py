@@ -75,11 +75,17 @@ def check_text(value: str) -> str:
     """Refuse what PostgreSQL cannot store and SQLite would: NUL and lone surrogates."""
     if "\0" in value:
         raise ValueError("text must not contain NUL")
+    if not _is_unicode(value):
+        raise ValueError("text must not contain a lone surrogate")
+    return value
+
+
+def _is_unicode(value: str) -> bool:
     try:
         value.encode()
     except UnicodeEncodeError:
-        raise ValueError("text must not contain a lone surrogate") from None
-    return value
+        return False
+    return True
 
 
 def check_integer(value: int) -> int:
