@@ -102,7 +102,8 @@ def migrate_over(connection: Connection) -> None:
             first = error
             while isinstance(first.__context__, StoreError):
                 first = first.__context__
-            raise CommandError(": ".join([str(first), *said[:1]])) from first
+            words = said.get(first.__cause__) if first.__cause__ else None
+            raise CommandError(f"{first}: {words}" if words else str(first)) from first
 
 
 async def connect() -> None:

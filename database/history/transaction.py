@@ -101,12 +101,12 @@ def _connection(context: MigrationContext) -> Connection:
 
 
 @contextmanager
-def explained(engine: Engine) -> Iterator[list[str]]:
-    """Collect what the database says to a statement that it refuses, without the rows that it may quote.
+def explained(engine: Engine) -> Iterator[dict[BaseException, str]]:
+    """Collect what the database says to a statement that it refuses, by its error, without rows that it may quote.
 
     The errors themselves have lost their words by the time they arrive (`database.errors`).
     """
-    said: list[str] = []
+    said: dict[BaseException, str] = {}
 
     def execute(cursor: DBAPICursor, statement: str, parameters: Any, context: ExecutionContext) -> bool:
         try:
@@ -114,7 +114,7 @@ def explained(engine: Engine) -> Iterator[list[str]]:
         except Exception as error:
             quotes_values = str(getattr(error, "sqlstate", "")).startswith("22")
             words = type(error).__name__ if quotes_values else str(error).partition("\n")[0]
-            said.append(f"{words}; in: {' '.join(statement.split())[:500]}")
+            said[error] = f"{words}; in: {' '.join(statement.split())[:500]}"
             raise
         return True
 
