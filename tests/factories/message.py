@@ -7,6 +7,7 @@ import factory
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from models import Conversation, Message, MessageEmbedding, Role, utc_now
+from repositories.message_record import fingerprint_of
 from tests.factories.base import AsyncFactory, Parent
 from tests.factories.conversation import ConversationFactory
 from tests.factories.embedding_space import EmbeddingSpaceFactory
@@ -20,7 +21,14 @@ class MessageFactory(AsyncFactory[Message]):
     position = 1
     role = Role.USER
     content = factory.Sequence(lambda n: f"Message {n}")
-    fingerprint = factory.Sequence(lambda n: f"{n:064x}")
+    fingerprint = ""
+
+    @classmethod
+    def _build(cls, model_class: type[Message], *args: Any, **fields: Any) -> Message:
+        """With the fingerprint of an append, so that the same append again finds it."""
+        message = super()._build(model_class, *args, **fields)
+        message.fingerprint = message.fingerprint or fingerprint_of(message)
+        return message
 
     @classmethod
     async def prepare(cls, session: AsyncSession, fields: dict[str, Any]) -> dict[str, Any]:
