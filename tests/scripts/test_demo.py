@@ -76,6 +76,20 @@ async def test_it_shows_every_part_and_leaves_nothing_of_what_it_deletes(fresh_d
         assert len(await uow.conversations.page()) == 3
 
 
+def the_account_is_whole_and_plain(story: Story) -> None:
+    account = printed(story)
+
+    assert "\x1b" not in account
+    for number, heading in enumerate(
+        ("The schema", "Personas", "Conversations", "History", "State", "Recall", "Run", "Deletion"), start=1
+    ):
+        assert f"{number}  {heading}" in account
+    assert account.count("<- the answer") == len(story.answers)
+    assert "Rows that name the conversation: 27 before, 0 now." in account
+    assert "made up" in account
+    assert "\x1b" in printed(story, terminal=True)
+
+
 async def test_again_it_finds_everything_under_the_same_ids(fresh_database: Database) -> None:
     first = await tell(fresh_database, None)
     again = await tell(fresh_database, None)
@@ -88,6 +102,7 @@ async def test_again_it_finds_everything_under_the_same_ids(fresh_database: Data
     assert again.state == first.state
     assert again.deletion == first.deletion
     assert replace(again.run, seconds=0) == replace(first.run, seconds=0)
+    the_account_is_whole_and_plain(again)
 
 
 async def test_a_file_without_memories_or_questions_of_the_sample(fresh_database: Database, tmp_path: Path) -> None:
@@ -134,22 +149,6 @@ async def test_the_census_counts_what_points_and_what_points_nowhere(fresh_datab
             await uow.execute("ALTER TABLE messages DROP CONSTRAINT fk_messages_conversation_id_conversations")
             await uow.execute("DELETE FROM conversations WHERE id = :id", {"id": talk.id})
             assert await count_orphans(uow) == 1
-
-
-async def test_the_account_is_plain_where_nobody_can_see_colours(fresh_database: Database) -> None:
-    story = await tell(fresh_database, None)
-
-    account = printed(story)
-
-    assert "\x1b" not in account
-    for number, heading in enumerate(
-        ("The schema", "Personas", "Conversations", "History", "State", "Recall", "Run", "Deletion"), start=1
-    ):
-        assert f"{number}  {heading}" in account
-    assert account.count("<- the answer") == len(story.answers)
-    assert "Rows that name the conversation: 27 before, 0 now." in account
-    assert "made up" in account
-    assert "\x1b" in printed(story, terminal=True)
 
 
 async def test_the_command_works_in_a_file_of_its_own(folder: Path, command: Command) -> None:
