@@ -138,6 +138,8 @@ class _Connection(aiosqlite.Connection):
         except asyncio.CancelledError:
             if self._connection is None:
                 raise
-            self._connection.interrupt()
-            await asyncio.wait([work])
+            while not work.done():
+                # Again and again: while its thread has not come to the statement, there is nothing to stop.
+                self._connection.interrupt()
+                await asyncio.wait([work], timeout=0.01)
             raise StatementCancelled from work.exception()
