@@ -15,9 +15,9 @@ from tests.factories import ConversationFactory
 ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
 
 
-@pytest.fixture(params=[":memory:", "sqlite://", "sqlite:///:memory:"])
-async def memory(request: pytest.FixtureRequest) -> AsyncIterator[Database]:
-    async with Database(request.param) as database:
+@pytest.fixture
+async def memory() -> AsyncIterator[Database]:
+    async with Database(":memory:") as database:
         await database.migrate()
         yield database
 
@@ -107,8 +107,9 @@ async def test_its_rows_go_with_its_connection(memory: Database) -> None:
     assert not await memory.table_exists("conversations")
 
 
-async def test_two_are_apart() -> None:
-    async with Database(":memory:") as first, Database(":memory:") as second:
+@pytest.mark.parametrize("address", [":memory:", "sqlite://", "sqlite:///:memory:"])
+async def test_two_are_apart(address: str) -> None:
+    async with Database(address) as first, Database(address) as second:
         await first.execute("CREATE TABLE notes (id INTEGER)")
         assert await first.table_exists("notes")
         assert not await second.table_exists("notes")

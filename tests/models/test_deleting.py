@@ -97,7 +97,7 @@ async def talk(session: Session, space_id: object) -> Conversation:
     await StateFactory.create(conversation_id=chat.id)
     await StateFactory.create(conversation_id=chat.id, persona_id=persona.id, module_id=module.id)
     await EmbeddingFactory.create(embedding_space_id=space_id)
-    for _ in range(30):
+    for _ in range(10):
         message = await MessageFactory.create(conversation_id=chat.id)
         memory = await MemoryFactory.create(conversation_id=chat.id, persona_id=persona.id, first_message_id=message.id)
         await MessageEmbeddingFactory.create(message_id=message.id, embedding_space_id=space_id)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 import sqlalchemy as sa
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -41,6 +41,9 @@ async def both(sqlite_copies: SqliteCopies, postgres_copies: PostgresCopies) -> 
     await sqlite_copies.drop(here)
     await postgres_copies.drop(there)
 
+
+# Each example is tried in four places.
+a_few = settings(max_examples=settings().max_examples // 2)
 
 # Every character there is, the surrogates and NUL with the rest.
 anything = st.text(st.characters(exclude_categories=()), max_size=50)
@@ -107,6 +110,7 @@ async def agree_on_parameter(
     return here
 
 
+@a_few
 @given(anything)
 @example("")
 @example("\0")
@@ -122,6 +126,7 @@ async def test_text(both: Both, text: str) -> None:
         assert outcome == text if good else isinstance(outcome, type)
 
 
+@a_few
 @given(documents)
 @example(math.nan)
 @example({"a": [math.inf]})
@@ -136,6 +141,7 @@ async def test_json(both: Both, document: object) -> None:
     assert isinstance(outcome, type) or outcome == document
 
 
+@a_few
 @given(st.dictionaries(anything, documents, max_size=4))
 @example({"a": {"b": -math.inf}})
 @example({"a": {"b": [1e23, None]}})
@@ -144,6 +150,7 @@ async def test_json_as_a_parameter(both: Both, document: dict[str, object]) -> N
     assert isinstance(outcome, type) or outcome == document
 
 
+@a_few
 @given(vectors)
 @example([0.0, -0.0])
 @example([1e-50])
@@ -161,6 +168,7 @@ async def test_vector(both: Both, vector: list[float]) -> None:
         assert isinstance(outcome, type) or outcome == expected
 
 
+@a_few
 @given(amounts)
 @example(Decimal("0.00000000001"))
 @example(Decimal("99999999.9999999999"))
@@ -178,6 +186,7 @@ async def test_money(both: Both, amount: Decimal) -> None:
         assert outcome == amount if fits else isinstance(outcome, type)
 
 
+@a_few
 @given(times)
 @example(datetime(1, 1, 1, tzinfo=timezone(timedelta(minutes=1))))
 @example(datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=timezone(-timedelta(minutes=1))))
@@ -194,6 +203,7 @@ async def test_time(both: Both, moment: datetime) -> None:
             assert outcome.utcoffset() == timedelta(0)
 
 
+@a_few
 @given(numbers)
 @example(2**63 - 1)
 @example(2**63)
@@ -207,6 +217,7 @@ async def test_integer(both: Both, number: int) -> None:
         assert outcome == number if abs(number) < 2**63 else isinstance(outcome, type)
 
 
+@a_few
 @given(floats)
 @example(math.nan)
 @example(-0.0)
