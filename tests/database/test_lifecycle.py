@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from database import Database, Settings, StoreError
+from database import Database, Settings, StoreError, sqlite
 from database.errors import (
     ConfigurationError,
     ConnectionLostError,
@@ -114,6 +114,12 @@ async def test_a_file_that_cannot_be_opened_is_said_to_be_so(tmp_path: Path) -> 
     async with Database(f"sqlite:///{tmp_path}") as database:
         with pytest.raises(ConfigurationError):
             await use(database)
+
+
+async def test_a_library_of_sqlite_that_is_too_old_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite, "LEAST_LIBRARY", (99, 0))
+    with pytest.raises(ConfigurationError, match="is needed"):
+        await Database(":memory:").connect()
 
 
 @on_sqlite
