@@ -3,10 +3,11 @@
 from repositories.artifact import ArtifactRepository
 from repositories.base import ReadRepository, Repository
 from repositories.conversation import ConversationRepository
-from repositories.embedding import EmbeddingRepository
+from repositories.embedding import EmbeddingRepository, FoundEmbedding
 from repositories.embedding_space import EmbeddingSpaceRepository
 from repositories.llm_call import LLMCallRepository
 from repositories.memory import MemoryRepository
+from repositories.memory_record import MemoryRecord, RecalledMemory
 from repositories.message import MessageRepository
 from repositories.message_record import MessageRecord
 from repositories.module import ModuleRepository, Stages
@@ -14,6 +15,7 @@ from repositories.pagination import Page
 from repositories.persona import PersonaRepository
 from repositories.run import RunRepository
 from repositories.run_stats import RunStats
+from repositories.search import SearchResult, build_indexes
 from repositories.state import StateRecord, StateRepository
 from repositories.step import StepRepository
 from repositories.unit_of_work import UnitOfWork
@@ -23,7 +25,9 @@ __all__ = [
     "ConversationRepository",
     "EmbeddingRepository",
     "EmbeddingSpaceRepository",
+    "FoundEmbedding",
     "LLMCallRepository",
+    "MemoryRecord",
     "MemoryRepository",
     "MessageRecord",
     "MessageRepository",
@@ -31,12 +35,15 @@ __all__ = [
     "Page",
     "PersonaRepository",
     "ReadRepository",
+    "RecalledMemory",
     "Repository",
     "RunRepository",
     "RunStats",
+    "SearchResult",
     "Stages",
     "StateRecord",
     "StateRepository",
     "StepRepository",
     "UnitOfWork",
+    "build_indexes",
 ]

@@ -19,7 +19,7 @@ from repositories import UnitOfWork
 from tests.factories import AsyncFactory, ConversationFactory, MemoryFactory, MessageFactory, PersonaFactory, RunFactory
 from tests.models.catalogue import FACTORIES, insert
 
-# Made here and now, so that no line of this file that a traceback quotes holds them.
+# The same in every process of the suite; no line that a traceback quotes holds them.
 SECRET = "6deafbc078374183a3161dc651fd8d61"
 NUMBER = 123_456_789_012
 VECTOR = [10_000.25 + NUMBER % 50_000, 1.0]
