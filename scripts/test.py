@@ -32,4 +32,6 @@ def command(
     workers = ["-n", str(count)] if count > 1 else []
     # A process of its own: what this one has imported already would count as never executed.
     pytest = [sys.executable, "-m", "pytest", *workers, *(arguments or WHOLE)]
-    raise typer.Exit(subprocess.call(pytest, cwd=ROOT))
+    # The suite starts many processes: none of them should compile again what another one has.
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    raise typer.Exit(subprocess.call(pytest, cwd=ROOT, env=environment))
