@@ -148,6 +148,19 @@ async def test_cancelled_at_any_moment_a_unit_is_kept_whole_or_not_at_all(databa
     assert await database.fetch_value("SELECT count(*) FROM notes") == 2 * kept
 
 
+async def test_cancelled_again_and_again_a_unit_is_undone_all_the_same(database: Database) -> None:
+    for turns in range(10):
+        task = asyncio.create_task(endless_unit(database, ENDLESS))
+        await asyncio.sleep(0.02)
+        while not task.done():
+            task.cancel()
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            await asyncio.wait([task], timeout=0.001)
+        assert task.cancelled()
+        await assert_as_good_as_new(database)
+
+
 @on_postgresql
 async def test_nothing_stays_idle_in_a_transaction(database: Database) -> None:
     for _ in range(5):

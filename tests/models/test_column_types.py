@@ -28,6 +28,7 @@ from models import (
     State,
     metadata,
 )
+from models.types import vector_array
 from tests.factories import (
     EmbeddingSpaceFactory,
     LLMCallFactory,
@@ -176,6 +177,22 @@ async def test_what_is_no_vector_is_refused(session: Session, vector: object) ->
         row.embedding = vector  # type: ignore[assignment]  # the wrong kind on purpose
     with pytest.raises(ValidationError):
         MemoryEmbeddingFactory.build(embedding=vector)
+
+
+@pytest.mark.parametrize(
+    ("vector", "reason"),
+    [
+        ([0.0, 0.0], "must not be zero"),
+        ([math.nan], "must not contain NaN or infinity"),
+        ([math.inf], "must not contain NaN or infinity"),
+        ([65_536.0], "out of the range of half precision"),
+        ([], "must have 1 to 16000 dimensions"),
+        (["one"], "must be a flat sequence of numbers"),
+    ],
+)
+def test_a_refused_vector_is_told_why(vector: object, reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
+        vector_array(vector)
 
 
 @on_sqlite
