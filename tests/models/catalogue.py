@@ -36,3 +36,15 @@ async def count(session: Session, table: str) -> int:
     ).scalar_one()
     assert isinstance(found, int)
     return found
+
+
+async def raw(session: Session, sql: str, **values: object) -> Any:
+    """The first value that the driver gives, as it gives it."""
+    return (await (await session.core()).execute(sa.text(sql), values)).scalar()
+
+
+async def reread(session: Session, entity: Base) -> Any:
+    await session.flush()
+    session.expunge(entity)
+    key = tuple(getattr(entity, column.name) for column in sa.inspect(type(entity)).primary_key)
+    return await session.get_one(type(entity), key)

@@ -1,61 +1,36 @@
 """Each kind of value comes back as it went in, in a form that the database can compare and sum."""
 
-import math
-import struct
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
-from typing import Any
 from uuid import UUID
 
-import numpy as np
 import pytest
 import sqlalchemy as sa
-from pydantic import ValidationError
 from sqlmodel import col, select
 
 from database import Session
 from database.errors import InvalidInputError
 from models import (
-    Base,
     EmbeddingSpace,
     LLMCall,
     Memory,
-    MemoryEmbedding,
     Message,
     Metric,
     Role,
-    Run,
-    State,
     metadata,
 )
-from models.types import vector_array
 from tests.factories import (
     EmbeddingSpaceFactory,
     LLMCallFactory,
-    MemoryEmbeddingFactory,
     MemoryFactory,
     MessageFactory,
     ModuleFactory,
-    RunFactory,
-    StateFactory,
 )
-from tests.models.catalogue import FACTORIES, insert, values_of
+from tests.models.catalogue import FACTORIES, insert, raw, reread, values_of
 from tests.support import on_postgresql, on_sqlite
 
 INDIA = timezone(timedelta(hours=5, minutes=30))
 LINE_ISLANDS = timezone(timedelta(hours=14))
-
-
-async def raw(session: Session, sql: str, **values: object) -> Any:
-    """The first value that the driver gives, as it gives it."""
-    return (await (await session.core()).execute(sa.text(sql), values)).scalar()
-
-
-async def reread(session: Session, entity: Base) -> Any:
-    await session.flush()
-    session.expunge(entity)
-    key = tuple(getattr(entity, column.name) for column in sa.inspect(type(entity)).primary_key)
-    return await session.get_one(type(entity), key)
 
 
 @pytest.mark.parametrize("table", sorted(FACTORIES))
@@ -116,155 +91,6 @@ async def test_money_is_numeric_on_postgresql(session: Session) -> None:
     await LLMCallFactory.create(cost_usd=Decimal("1.5"))
     assert await raw(session, "SELECT cost_usd FROM llm_calls") == Decimal("1.5000000000")
     assert await raw(session, "SELECT CAST(pg_typeof(cost_usd) AS TEXT) FROM llm_calls") == "numeric"
-
-
-# Vectors
-
-VECTORS = [[1.0, 0.0, 0.0], [0.1, -0.2, 0.3], [65_504.0, 1e-38, -1.0], [6e-8]]
-
-
-@pytest.mark.parametrize("vector", VECTORS)
-async def test_a_vector_is_kept_as_float32(session: Session, vector: list[float]) -> None:
-    space = await EmbeddingSpaceFactory.create(dimensions=len(vector))
-    row = await MemoryEmbeddingFactory.create(embedding=vector, embedding_space_id=space.id)
-    stored = await reread(session, row)
-    assert stored.embedding == row.embedding == np.asarray(vector, dtype=np.float32).tolist()
-    assert isinstance(stored.embedding, list)
-    assert isinstance(stored.embedding[0], float)
-
-
-@pytest.mark.parametrize("dimensions", [1, 384, 1_536, 16_000])
-async def test_a_vector_has_any_width(session: Session, dimensions: int) -> None:
-    vector = np.random.default_rng(7).standard_normal(dimensions).astype(np.float32)
-    stored = await reread(session, await MemoryEmbeddingFactory.create(embedding=vector.tolist()))
-    assert stored.embedding == vector.tolist()
-
-
-@pytest.mark.parametrize("kind", [np.float64, np.float32, np.float16, np.int64])
-async def test_an_array_is_a_vector_too(session: Session, kind: type[np.number[Any]]) -> None:
-    row = MemoryEmbeddingFactory.build()
-    memory, space = await MemoryFactory.create(), await EmbeddingSpaceFactory.create()
-    array = np.array([1, 2, 3], dtype=kind)
-    await insert(session, row, embedding=array, memory_id=memory.id, embedding_space_id=space.id)
-    assert (await session.exec(select(MemoryEmbedding.embedding))).one() == [1.0, 2.0, 3.0]
-
-
-@pytest.mark.parametrize(
-    "vector",
-    [
-        [],
-        [0.0, 0.0],
-        [1e-50],
-        [1.0, math.nan],
-        [math.inf],
-        [1e39],
-        [65_536.0],
-        [1e-8],
-        [[1.0], [2.0]],
-        ["one"],
-        "1,2,3",
-        7.0,
-        [1.0] * 16_001,
-        [[1.0], [2.0, 3.0]],
-    ],
-    ids=lambda vector: repr(vector)[:20],
-)
-async def test_what_is_no_vector_is_refused(session: Session, vector: object) -> None:
-    row = await MemoryEmbeddingFactory.create()
-    with pytest.raises(InvalidInputError):
-        await insert(session, row, embedding=vector)
-    with pytest.raises(ValidationError):
-        row.embedding = vector  # type: ignore[assignment]  # the wrong kind on purpose
-    with pytest.raises(ValidationError):
-        MemoryEmbeddingFactory.build(embedding=vector)
-
-
-@pytest.mark.parametrize(
-    ("vector", "reason"),
-    [
-        ([0.0, 0.0], "must not be zero"),
-        ([math.nan], "must not contain NaN or infinity"),
-        ([math.inf], "must not contain NaN or infinity"),
-        ([65_536.0], "out of the range of half precision"),
-        ([], "must have 1 to 16000 dimensions"),
-        (["one"], "must be a flat sequence of numbers"),
-    ],
-)
-def test_a_refused_vector_is_told_why(vector: object, reason: str) -> None:
-    with pytest.raises(ValueError, match=reason):
-        vector_array(vector)
-
-
-@on_sqlite
-async def test_a_vector_is_little_endian_bytes_on_sqlite(session: Session) -> None:
-    await MemoryEmbeddingFactory.create(embedding=[1.0, -2.5, 0.1])
-    assert await raw(session, "SELECT embedding FROM memory_embeddings") == struct.pack("<3f", 1.0, -2.5, 0.1)
-
-
-@on_postgresql
-async def test_a_vector_is_pgvectors_on_postgresql(session: Session) -> None:
-    await MemoryEmbeddingFactory.create(embedding=[1.0, -2.5, 0.1])
-    assert await raw(session, "SELECT CAST(embedding AS TEXT) FROM memory_embeddings") == "[1,-2.5,0.1]"
-
-
-# JSON
-
-DOCUMENTS: list[Any] = [
-    {},
-    {"mood": "calm", "list": [1, 2.5, "three", None, True, {"deep": []}]},
-    {"é ☕ 𝄞": "日本語", 'quote"': "back\\slash", "": ""},
-    {"big": 2**53 + 1, "bigger": 2**70, "negative": -(2**63)},
-    {"huge": 1e308, "round": 1e23, "tiny": 5e-324, "minus": -0.0, "e+5": "1e+5"},
-    {"b": 1, "a": 2},
-]
-
-
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: ",".join(document)[:20])
-async def test_json_comes_back_equal(session: Session, document: dict[str, Any]) -> None:
-    message = await reread(session, await MessageFactory.create(extra_data=document, tool_calls=[document]))
-    assert message.extra_data == document
-    assert message.tool_calls == [document]
-    kinds = {key: type(value) for key, value in document.items()}
-    assert {key: type(value) for key, value in message.extra_data.items()} == kinds
-
-
-@pytest.mark.parametrize("value", [None, True, False, 0, 1, -1.5, "", "text", [], {}, [None], {"a": None}])
-async def test_any_json_is_a_state(session: Session, value: object) -> None:
-    state = await reread(session, await StateFactory.create(state_value=value))
-    assert state.state_value == value
-    assert type(state.state_value) is type(value)
-
-
-async def test_json_null_is_a_value_of_a_state(session: Session) -> None:
-    await StateFactory.create(state_value=None)
-    assert await raw(session, "SELECT CAST(state_value AS TEXT) FROM conversation_states") == "null"
-    assert (await session.exec(select(State.state_value))).one() is None
-
-
-async def test_none_is_sql_null_elsewhere(session: Session) -> None:
-    await RunFactory.create(result=None)
-    assert await raw(session, "SELECT count(*) FROM runs WHERE result IS NULL") == 1
-
-
-async def test_a_state_is_overwritten_with_json_null(session: Session) -> None:
-    state = await StateFactory.create(state_value={"mood": "calm"})
-    state.state_value = None
-    await session.flush()
-    assert await raw(session, "SELECT CAST(state_value AS TEXT) FROM conversation_states") == "null"
-
-
-async def test_json_is_asked_by_path(session: Session) -> None:
-    await RunFactory.create(request_payload={"topic": "tides", "depth": 3, "draft": True})
-    await RunFactory.create(request_payload={"topic": "stars", "depth": 1})
-    payload = col(Run.request_payload)
-    found = await session.exec(select(payload).where(payload["topic"].as_string() == "tides"))
-    assert found.one()["depth"] == 3
-    assert (await session.exec(select(payload).where(payload["depth"].as_integer() > 1))).one()["draft"] is True
-
-
-async def test_text_in_json_is_stored_as_it_is(session: Session) -> None:
-    await StateFactory.create(state_value="café")
-    assert await raw(session, "SELECT CAST(state_value AS TEXT) FROM conversation_states") == '"café"'
 
 
 # Enums and ids
