@@ -1,6 +1,7 @@
 """How we connect to SQLite: one writer in fair order, readers beside it, real transactions, vector distances."""
 
 import asyncio
+import contextlib
 import sqlite3
 from collections.abc import Awaitable, Callable
 from typing import Any, ParamSpec, TypeVar
@@ -141,5 +142,7 @@ class _Connection(aiosqlite.Connection):
             while not work.done():
                 # Again and again: while its thread has not come to the statement, there is nothing to stop.
                 self._connection.interrupt()
-                await asyncio.wait([work], timeout=0.01)
+                # And whole: to be cancelled once more would leave it running, with its lock.
+                with contextlib.suppress(asyncio.CancelledError):
+                    await asyncio.wait([work], timeout=0.01)
             raise StatementCancelled from work.exception()
