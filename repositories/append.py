@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from models import Conversation, Message
 from repositories.ownership import table_of
 from repositories.upsert import insert_into, was_inserted, writes_in_cte
+from repositories.validation import Row
 
 CONVERSATIONS = table_of(Conversation)
 MESSAGES = table_of(Message)
@@ -135,18 +136,18 @@ class Places:
         self._gap = episode_gap
         self._added = {"message_count": 0, "input_tokens": 0, "output_tokens": 0}
 
-    def take(self, message: Message, *, episode_given: bool) -> None:
+    def take(self, message: Row, *, episode_given: bool) -> None:
         """Give the next place; a new episode begins as `_episode` says it."""
         self._position += 1
-        message.position = self._position
+        message["position"] = self._position
         if not episode_given:
-            begins = self._episode == 0 or self._last_sent_at < message.sent_at - self._gap
-            message.episode = self._episode + begins
-        self._episode = max(self._episode, message.episode)
-        self._last_sent_at = message.sent_at
+            begins = self._episode == 0 or self._last_sent_at < message["sent_at"] - self._gap
+            message["episode"] = self._episode + begins
+        self._episode = max(self._episode, message["episode"])
+        self._last_sent_at = message["sent_at"]
         self._added["message_count"] += 1
-        self._added["input_tokens"] += message.input_tokens or 0
-        self._added["output_tokens"] += message.output_tokens or 0
+        self._added["input_tokens"] += message["input_tokens"] or 0
+        self._added["output_tokens"] += message["output_tokens"] or 0
 
     def counters(self) -> dict[str, Any]:
         """What to set in the conversation's row; nothing if no place was taken."""

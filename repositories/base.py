@@ -2,17 +2,16 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
-from typing import Any, ClassVar
+from typing import ClassVar
 from uuid import UUID
 
 import sqlalchemy as sa
 from sqlmodel import col
 
 from database.errors import InvalidInputError, NotFoundError, StoreError
-from models import Entity
 from repositories.ownership import owner_of_new, require_references, table_of, writable
 from repositories.read import Condition, ModelT, ReadRepository
-from repositories.validation import valid_changes, valid_id, valid_limit, valid_row
+from repositories.validation import Row, valid_changes, valid_id, valid_limit, valid_row
 
 __all__ = ["BATCH", "Condition", "ModelT", "ReadRepository", "Repository"]
 
@@ -40,8 +39,8 @@ class Repository(ReadRepository[ModelT]):
         waiting = iter(rows)
         while batch := [self._valid(row) for row in islice(waiting, BATCH)]:
             await self._require(batch)
-            await connection.execute(sa.insert(table_of(self.model)), [_columns(row) for row in batch])
-            ids.extend(row.id for row in batch)
+            await connection.execute(sa.insert(table_of(self.model)), batch)
+            ids.extend(row["id"] for row in batch)
         return ids
 
     async def update(self, id: UUID, /, **changes: object) -> ModelT:
@@ -85,16 +84,11 @@ class Repository(ReadRepository[ModelT]):
         row = self._valid(values)
         await self._require([row])
         await self.session.core()
-        statement = (
-            sa.insert(self.model)
-            .values(**_columns(row))
-            .returning(self.model)
-            .execution_options(populate_existing=True)
-        )
+        statement = sa.insert(self.model).values(**row).returning(self.model).execution_options(populate_existing=True)
         stored: ModelT = (await self.session.exec(statement)).scalar_one()
         return stored
 
-    def _valid(self, values: Mapping[str, object]) -> ModelT:
+    def _valid(self, values: Mapping[str, object]) -> Row:
         given = dict(values)
         for name in self.kept & given.keys():
             raise InvalidInputError(name, "is not a caller's to give")
@@ -104,7 +98,7 @@ class Repository(ReadRepository[ModelT]):
                 raise InvalidInputError("owner_id", "is not text")
             given["owner_id"] = owner_of_new(self.session, owner)
         row = valid_row(self.model, given)
-        self._check(_columns(row))
+        self._check(row)
         return row
 
     def _check(self, values: Mapping[str, object]) -> None:
@@ -129,14 +123,10 @@ class Repository(ReadRepository[ModelT]):
         row: ModelT | None = (await self.session.exec(statement)).scalar_one_or_none()
         return row
 
-    async def _require(self, rows: Sequence[ModelT]) -> None:
-        await require_references(self.session, self.model, [_columns(row) for row in rows])
+    async def _require(self, rows: Sequence[Row]) -> None:
+        await require_references(self.session, self.model, rows)
 
     async def _delete(self, *conditions: Condition) -> int:
         connection = await self.session.core()
         statement = sa.delete(table_of(self.model)).where(*conditions, *self._writable())
         return int((await connection.execute(statement)).rowcount)
-
-
-def _columns(row: Entity) -> dict[str, Any]:
-    return {column.name: getattr(row, column.name) for column in table_of(type(row)).columns}

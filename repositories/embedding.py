@@ -113,9 +113,7 @@ class EmbeddingRepository(Repository[Embedding]):
         written = 0
         while batch := [self._valid(row) for row in islice(waiting, BATCH)]:
             await self._require(batch)
-            await connection.execute(
-                statement, [{column.name: getattr(row, column.name) for column in EMBEDDINGS.columns} for row in batch]
-            )
+            await connection.execute(statement, batch)
             written += len(batch)
         return written
 

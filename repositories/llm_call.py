@@ -14,7 +14,7 @@ from models.types import JsonObject
 from repositories.base import Repository
 from repositories.ownership import table_of
 from repositories.pagination import Page
-from repositories.validation import valid_id
+from repositories.validation import Row, valid_id
 
 RUNS, TALKS, MESSAGES = table_of(Run), table_of(Conversation), table_of(Message)
 
@@ -77,25 +77,25 @@ class LLMCallRepository(Repository[LLMCall]):
         calls = await self._select(col(LLMCall.run_id) == valid_id(run_id, "run_id"))
         return sorted(calls, key=lambda call: call.id)
 
-    async def _require(self, rows: Sequence[LLMCall]) -> None:
+    async def _require(self, rows: Sequence[Row]) -> None:
         await super()._require(rows)
         if self.session.owner_id is not None:
             # Then all that the rows refer to is this owner's, as the rows are.
             return
         owners = await self._owners(rows)
         for row in rows:
-            found = (owners.get((name, getattr(row, name))) for name in OWNERS)
-            owner = next((owner for owner in found if owner is not None), row.owner_id)
-            if row.owner_id not in (None, owner):
+            found = (owners.get((name, row[name])) for name in OWNERS)
+            owner = next((owner for owner in found if owner is not None), row["owner_id"])
+            if row["owner_id"] not in (None, owner):
                 raise InvalidInputError("owner_id", "is not the owner of what the call is for")
-            row.owner_id = owner
+            row["owner_id"] = owner
 
-    async def _owners(self, rows: Sequence[LLMCall]) -> dict[tuple[str, UUID], str]:
+    async def _owners(self, rows: Sequence[Row]) -> dict[tuple[str, UUID], str]:
         """The owners of what the rows are for, in one statement; what is nobody's, or is not there, is left out."""
         selects = []
         for name, owners in OWNERS.items():
             place = owners.selected_columns
-            ids = {getattr(row, name) for row in rows} - {None}
+            ids = {row[name] for row in rows} - {None}
             if ids:
                 selects.append(
                     owners.add_columns(sa.literal(name).label("name")).where(

@@ -17,7 +17,7 @@ from repositories.ownership import table_of, visible
 from repositories.pagination import Page
 from repositories.search import MEMORIES as SOURCE
 from repositories.search import Mode, SearchResult, VectorQuery, search_on
-from repositories.validation import valid_changes, valid_id, valid_limit, valid_time, valid_vector
+from repositories.validation import Row, valid_changes, valid_id, valid_limit, valid_time, valid_vector
 from repositories.vectors import put_vector, put_vectors, space_or_active, store_vectors
 
 CONVERSATIONS = table_of(Conversation)
@@ -240,21 +240,21 @@ class MemoryRepository(Repository[Memory]):
             connection = await self.session.core()
             rows = (await connection.execute(statement.where(MEMORIES.c.id > rows[-1]["id"]))).mappings().all()
 
-    async def _require(self, rows: Sequence[Memory]) -> None:
+    async def _require(self, rows: Sequence[Row]) -> None:
         """What they refer to is there; without an owner in the session the conversation says whose they are."""
         await super()._require(rows)
-        talks = {row.conversation_id for row in rows if row.conversation_id is not None}
+        talks = {row["conversation_id"] for row in rows} - {None}
         if self.session.owner_id is not None or not talks:
             return
         connection = await self.session.core()
         statement = sa.select(CONVERSATIONS.c.id, CONVERSATIONS.c.owner_id).where(CONVERSATIONS.c.id.in_(talks))
         owners = {row.id: row.owner_id for row in await connection.execute(statement)}
         for row in rows:
-            if row.conversation_id in owners:
-                owner_id = owners[row.conversation_id]
-                if row.owner_id not in (None, owner_id):
+            if row["conversation_id"] in owners:
+                owner_id = owners[row["conversation_id"]]
+                if row["owner_id"] not in (None, owner_id):
                     raise InvalidInputError("owner_id", "is not the owner of the conversation")
-                row.owner_id = owner_id
+                row["owner_id"] = owner_id
 
 
 def _as_column(column: str, value: object, name: str) -> Any:

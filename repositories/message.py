@@ -11,7 +11,7 @@ from sqlalchemy.engine import RowMapping
 from database.errors import DuplicateError, NotFoundError
 from models import Conversation, EmbeddingSpace, Message, MessageEmbedding, utc_now
 from models.types import MAX_INTEGER, VectorLike
-from repositories.append import GIVEN, Places, append_statement, counters_statement, parameter, stored_statement
+from repositories.append import Places, append_statement, counters_statement, parameter, stored_statement
 from repositories.base import BATCH, Condition, ReadRepository
 from repositories.message_record import (
     RECORD_COLUMNS,
@@ -23,7 +23,7 @@ from repositories.message_record import (
     record_of,
 )
 from repositories.ownership import table_of, visible, writable
-from repositories.validation import valid_changes, valid_id, valid_limit
+from repositories.validation import Row, valid_changes, valid_id, valid_limit
 from repositories.vectors import put_vector, put_vectors
 
 CONVERSATIONS = table_of(Conversation)
@@ -47,10 +47,9 @@ class MessageRepository(ReadRepository[Message]):
         row = new_message(valid_id(conversation_id, "conversation_id"), message)
         connection = await self.session.core()
         owner_id = self.session.owner_id
-        values = {column: getattr(row, column) for column in GIVEN} | {
-            "conversation_id": row.conversation_id,
+        values = row | {
             "given_episode": message.get("episode"),
-            "episode_before": row.sent_at - self.session.settings.episode_gap,
+            "episode_before": row["sent_at"] - self.session.settings.episode_gap,
         }
         if owner_id is not None:
             values["owner_id"] = owner_id
@@ -65,7 +64,7 @@ class MessageRepository(ReadRepository[Message]):
                 stored = (await connection.execute(known, values)).mappings().one_or_none()
         if stored is None:
             raise NotFoundError("Conversation", conversation_id)
-        if stored["fingerprint"] != row.fingerprint:
+        if stored["fingerprint"] != row["fingerprint"]:
             raise DuplicateError("pk_messages")
         return record_of(stored)
 
@@ -86,16 +85,18 @@ class MessageRepository(ReadRepository[Message]):
         waiting = iter(messages)
         while batch := list(islice(waiting, BATCH)):
             rows = [new_message(key, values) for values in batch]
-            known = await self._stored(key, [row.id for row, given in zip(rows, batch, strict=True) if given.get("id")])
-            fresh: list[dict[str, Any]] = []
+            known = await self._stored(
+                key, [row["id"] for row, given in zip(rows, batch, strict=True) if given.get("id")]
+            )
+            fresh: list[Row] = []
             for row, given in zip(rows, batch, strict=True):
-                if row.id not in known:
+                if row["id"] not in known:
                     places.take(row, episode_given=given.get("episode") is not None)
-                    known[row.id] = {column.name: getattr(row, column.name) for column in MESSAGES.columns}
-                    fresh.append(known[row.id])
-                elif known[row.id]["fingerprint"] != row.fingerprint:
+                    known[row["id"]] = row
+                    fresh.append(row)
+                elif known[row["id"]]["fingerprint"] != row["fingerprint"]:
                     raise DuplicateError("pk_messages")
-                records.append(record_of(known[row.id]))
+                records.append(record_of(known[row["id"]]))
             if fresh:
                 await (await self.session.core()).execute(sa.insert(MESSAGES), fresh)
         if counters := places.counters():

@@ -12,7 +12,7 @@ from database.errors import InvalidInputError
 from models import Message, MessageStatus, Role, new_id
 from models.types import JsonArray, JsonObject
 from repositories.ownership import table_of
-from repositories.validation import valid_row
+from repositories.validation import Row, valid_row
 
 
 class NewMessage(TypedDict, total=False):
@@ -66,26 +66,26 @@ def record_of(row: Mapping[Any, Any]) -> MessageRecord:
     return MessageRecord(**{name: row[name] for name in MessageRecord.__slots__})
 
 
-def new_message(conversation_id: UUID, values: Mapping[str, object]) -> Message:
+def new_message(conversation_id: UUID, values: Mapping[str, object]) -> Row:
     """A valid message without its place yet; raises InvalidInputError by the field's name."""
     given = {name: value for name, value in values.items() if value is not None}
     for name in sorted(given.keys() - NewMessage.__annotations__.keys()):
         raise InvalidInputError(name, "is nothing that a caller gives a message")
     given.setdefault("id", new_id())
     row = valid_row(Message, given | {"conversation_id": conversation_id, "position": 1, "fingerprint": ""})
-    row.fingerprint = fingerprint_of(row)
+    row["fingerprint"] = fingerprint_of(row)
     return row
 
 
-def fingerprint_of(message: Message) -> str:
+def fingerprint_of(message: Mapping[str, Any]) -> str:
     """128 bits over what makes a message that message; an edit later does not change it."""
     parts = [
-        message.conversation_id.hex,
-        message.role.value,
-        message.name,
-        message.content,
-        message.tool_calls,
-        message.tool_call_id,
+        message["conversation_id"].hex,
+        message["role"].value,
+        message["name"],
+        message["content"],
+        message["tool_calls"],
+        message["tool_call_id"],
     ]
     return hashlib.blake2b(json.dumps(parts, sort_keys=True).encode(), digest_size=16).hexdigest()
 

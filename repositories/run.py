@@ -18,7 +18,7 @@ from repositories.pagination import Page
 from repositories.run_stats import RunStats, stats_statement
 from repositories.step import NewStep, StepRepository
 from repositories.upsert import insert_into
-from repositories.validation import valid_id, valid_time
+from repositories.validation import Row, valid_id, valid_time
 
 RUNS = table_of(Run)
 CALLS = table_of(LLMCall)
@@ -200,36 +200,35 @@ class RunRepository(Repository[Run]):
         connection = await self.session.core()
         return RunStats.of((await connection.execute(statement)).mappings().one())
 
-    async def _insert(self, row: Run) -> Run | None:
+    async def _insert(self, row: Row) -> Run | None:
         """None: its id, key or trace is taken.
 
         Every unique index is asked: with one named as ON CONFLICT's, two tasks that save the same run at once could
         meet in another one, which would raise.
         """
         connection = await self.session.core()
-        values = {column.name: getattr(row, column.name) for column in RUNS.columns}
-        insert = insert_into(connection.dialect.name, Run).values(**values).on_conflict_do_nothing()
+        insert = insert_into(connection.dialect.name, Run).values(**row).on_conflict_do_nothing()
         statement = insert.returning(Run).execution_options(populate_existing=True)
         stored: Run | None = (await self.session.exec(statement)).scalar_one_or_none()
         return stored
 
-    async def _save_over(self, row: Run, given: Collection[str]) -> Run | None:
+    async def _save_over(self, row: Row, given: Collection[str]) -> Run | None:
         """None: the id belongs to another owner's run, or to one of another key, or is free."""
-        values = {name: getattr(row, name) for name in given if name not in ("id", "owner_id")}
-        same = [RUNS.c.id == row.id]
+        values = {name: row[name] for name in given if name not in ("id", "owner_id")}
+        same = [RUNS.c.id == row["id"]]
         if "owner_id" in given:
-            same.append(RUNS.c.owner_id == row.owner_id)
+            same.append(RUNS.c.owner_id == row["owner_id"])
         if "idempotency_key" in given:
-            same.append(sa.func.coalesce(RUNS.c.idempotency_key, row.idempotency_key) == row.idempotency_key)
-        moves = RUNS.c.status.in_(BEFORE[row.status] | {row.status}) if "status" in given else sa.true()
-        stored = await self._update(row.id, values, *same, moves)
+            same.append(sa.func.coalesce(RUNS.c.idempotency_key, row["idempotency_key"]) == row["idempotency_key"])
+        moves = RUNS.c.status.in_(BEFORE[row["status"]] | {row["status"]}) if "status" in given else sa.true()
+        stored = await self._update(row["id"], values, *same, moves)
         if stored is None and await self._count(*same, sa.not_(moves)):
             raise StaleVersionError("status")
         return stored
 
-    async def _by_key(self, row: Run) -> Run | None:
-        same_key = RUNS.c.idempotency_key == sa.literal(row.idempotency_key, sa.Text)
-        runs = await self._select(same_key, RUNS.c.owner_id.is_not_distinct_from(row.owner_id))
+    async def _by_key(self, row: Row) -> Run | None:
+        same_key = RUNS.c.idempotency_key == sa.literal(row["idempotency_key"], sa.Text)
+        runs = await self._select(same_key, RUNS.c.owner_id.is_not_distinct_from(row["owner_id"]))
         return runs[0] if runs else None
 
     def _guard(self, values: Mapping[str, object]) -> tuple[Condition, StoreError] | None:

@@ -15,7 +15,7 @@ from models import Conversation, State
 from models.types import JsonValue
 from repositories.ownership import require_references, table_of, visible, writable
 from repositories.upsert import insert_into
-from repositories.validation import valid_id, valid_limit, valid_row
+from repositories.validation import Row, valid_id, valid_limit, valid_row
 
 STATES = table_of(State)
 CONVERSATIONS = table_of(Conversation)
@@ -135,7 +135,7 @@ class StateRepository:
                 sa.update(STATES)
                 .where(*_is(row), STATES.c.version == valid_limit(version, "version", 2**63 - 1))
                 .where(*writable(State, self.session.owner_id))
-                .values(state_value=row.state_value, version=STATES.c.version + 1)
+                .values(state_value=row["state_value"], version=STATES.c.version + 1)
                 .returning(*RECORD_COLUMNS)
             )
         if state is None:
@@ -155,13 +155,11 @@ class StateRepository:
         row = (await connection.execute(statement, values)).mappings().one_or_none()
         return None if row is None else StateRecord(**row)
 
-    async def _write(self, row: State, *, overwrite: bool) -> StateRecord | None:
+    async def _write(self, row: Row, *, overwrite: bool) -> StateRecord | None:
         """None: there is no such conversation, or a state that must not be overwritten."""
-        values = {column.name: getattr(row, column.name) for column in STATES.columns}
-        await require_references(self.session, State, [{**values, "conversation_id": None}])
+        await require_references(self.session, State, [{**row, "conversation_id": None}])
         owner_id = self.session.owner_id
-        if owner_id is not None:
-            values["owner_id"] = owner_id
+        values = row if owner_id is None else {**row, "owner_id": owner_id}
         connection = await self.session.core()
         statement = _write_statement(connection.dialect.name, owner_id is not None, overwrite)
         return await self._one(statement, {f"new_{name}": value for name, value in values.items()})
@@ -193,7 +191,7 @@ def _write_statement(dialect_name: str, owned: bool, overwrite: bool) -> sa.Exec
     return insert.on_conflict_do_update(index_elements=UNIQUE, set_=changes).returning(*RECORD_COLUMNS)
 
 
-def _valid(conversation_id: UUID, key: str, value: object, persona_id: UUID | None, module_id: UUID | None) -> State:
+def _valid(conversation_id: UUID, key: str, value: object, persona_id: UUID | None, module_id: UUID | None) -> Row:
     return valid_row(
         State,
         {
@@ -206,14 +204,14 @@ def _valid(conversation_id: UUID, key: str, value: object, persona_id: UUID | No
     )
 
 
-def _is(row: State) -> list[sa.ColumnElement[bool]]:
+def _is(row: Row) -> list[sa.ColumnElement[bool]]:
     """The row's name, in the expressions of the unique index."""
     return [
-        STATES.c.conversation_id == row.conversation_id,
+        STATES.c.conversation_id == row["conversation_id"],
         *(
             sa.func.coalesce(sa.cast(STATES.c[name], sa.Text), NONE)
-            == sa.func.coalesce(sa.cast(sa.bindparam(None, getattr(row, name), type_=sa.Uuid()), sa.Text), NONE)
+            == sa.func.coalesce(sa.cast(sa.bindparam(None, row[name], type_=sa.Uuid()), sa.Text), NONE)
             for name in ("persona_id", "module_id")
         ),
-        STATES.c.state_key == row.state_key,
+        STATES.c.state_key == row["state_key"],
     ]

@@ -14,7 +14,7 @@ from models import Run, Step, StepStatus, utc_now
 from models.types import JsonValue
 from repositories.base import Condition, Repository
 from repositories.ownership import table_of, writable
-from repositories.validation import valid_id
+from repositories.validation import Row, valid_id
 
 RUNS = table_of(Run)
 
@@ -82,15 +82,15 @@ class StepRepository(Repository[Step]):
         before = BEFORE[StepStatus(str(values["status"]))]
         return col(Step.status).in_(before), StaleVersionError("status")
 
-    def _valid(self, values: Mapping[str, object]) -> Step:
+    def _valid(self, values: Mapping[str, object]) -> Row:
         if "position" in values:
             raise InvalidInputError("position", "is given by the run")
         return super()._valid({**values, "position": 1})
 
-    async def _require(self, rows: Sequence[Step]) -> None:
+    async def _require(self, rows: Sequence[Row]) -> None:
         """The run's counter gives the positions: one UPDATE for each run, which asks for the run's owner too."""
         connection = await self.session.core()
-        for run_id, count in sorted(Counter(row.run_id for row in rows).items()):
+        for run_id, count in sorted(Counter(row["run_id"] for row in rows).items()):
             statement = (
                 sa.update(RUNS)
                 .where(RUNS.c.id == run_id, *writable(Run, self.session.owner_id))
@@ -101,5 +101,5 @@ class StepRepository(Repository[Step]):
             last = (await connection.execute(statement)).scalar_one_or_none()
             if last is None:
                 raise MissingReferenceError("fk_steps_run_id_runs")
-            for position, row in enumerate((row for row in rows if row.run_id == run_id), last - count + 1):
-                row.position = position
+            for position, row in enumerate((row for row in rows if row["run_id"] == run_id), last - count + 1):
+                row["position"] = position

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from datetime import datetime
-from typing import TypeVar
+from typing import Any
 from uuid import UUID
 
 import numpy as np
@@ -13,18 +13,27 @@ from database.errors import DimensionError, InvalidInputError
 from models import Base, EmbeddingSpace
 from models.types import MAX_INTEGER, VectorLike, check_time, vector_array
 
-ModelT = TypeVar("ModelT", bound=Base)
+Row = dict[str, Any]
+"""A new row before it is stored: the value of each column by its name."""
 
 MAX_LIMIT = 1_000
 """The most rows of one page."""
 
 
-def valid_row(model: type[ModelT], values: Mapping[str, object]) -> ModelT:
+class _Holder:
+    """Takes what a validator makes. A table's own object would validate each value again as it is set."""
+
+    __slots__ = ("__dict__", "__pydantic_extra__", "__pydantic_fields_set__", "__pydantic_private__")
+
+
+def valid_row(model: type[Base], values: Mapping[str, object]) -> Row:
     """A whole new row; a field that is missing, unknown or bad is refused by its name."""
+    holder = _Holder()
     try:
-        return model.model_validate(dict(values))
+        model.__pydantic_validator__.validate_python(dict(values), self_instance=holder)
     except ValidationError as error:
         raise _refusal(error) from None
+    return holder.__dict__
 
 
 def valid_changes(model: type[Base], changes: Mapping[str, object], fixed: Collection[str] = ()) -> dict[str, object]:

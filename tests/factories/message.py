@@ -27,7 +27,7 @@ class MessageFactory(AsyncFactory[Message]):
     def _build(cls, model_class: type[Message], *args: Any, **fields: Any) -> Message:
         """With the fingerprint of an append, so that the same append again finds it."""
         message = super()._build(model_class, *args, **fields)
-        message.fingerprint = message.fingerprint or fingerprint_of(message)
+        message.fingerprint = message.fingerprint or fingerprint_of(message.model_dump())
         return message
 
     @classmethod
