@@ -1,5 +1,6 @@
 """Fixtures: a behaviour test runs on SQLite and on PostgreSQL 18, and leaves nothing behind."""
 
+import gc
 import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractContextManager
@@ -33,6 +34,11 @@ settings.register_profile(
 )
 settings.register_profile("thorough", settings.get_profile("default"), max_examples=1_000, derandomize=False)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+
+# The imported libraries are too large a heap to be searched for garbage at every turn.
+gc.freeze()
+gc.set_threshold(50_000, 20, 50)
 
 
 def pytest_configure() -> None:

@@ -102,7 +102,7 @@ class PostgresCopies:
 
     async def _create(self, template: str) -> str:
         name = f"test_{uuid4().hex}"
-        await self.run(f'CREATE DATABASE "{name}" TEMPLATE {template}')
+        await self.run(f'CREATE DATABASE "{name}" TEMPLATE {template} STRATEGY FILE_COPY')
         return self._server.set(database=name).render_as_string(hide_password=False)
 
 

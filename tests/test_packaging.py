@@ -14,6 +14,8 @@ import pytest
 
 from scripts import bootstrap
 
+pytestmark = pytest.mark.processes
+
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 PACKAGES = ["database", "models", "repositories"]

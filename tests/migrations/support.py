@@ -5,6 +5,7 @@ import hashlib
 import io
 import textwrap
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -122,6 +123,7 @@ async def _insert(session: Session, entities: list[Base]) -> None:
     await connection.execute(sa.insert(table), rows)
 
 
+@cache
 def _entities() -> Mapping[str, list[Any]]:
     each = range(ROWS)
     personas: list[Persona] = factories.PersonaFactory.build_batch(ROWS)

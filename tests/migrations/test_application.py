@@ -16,6 +16,8 @@ from models import new_id
 from tests.factories import ConversationFactory
 from tests.migrations.support import newest, write_ini
 
+pytestmark = pytest.mark.processes
+
 ROOT = Path(__file__).resolve().parents[2]
 
 OUR_METADATA = """

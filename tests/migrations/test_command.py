@@ -16,6 +16,8 @@ from database.url import parse_url
 from tests.migrations.support import newest
 from tests.support import on_postgresql
 
+pytestmark = pytest.mark.processes
+
 ROOT = Path(__file__).resolve().parents[2]
 
 

@@ -7,9 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from database import migrations
 from database.url import parse_url
 from tests.migrations.support import named_things, newest, sums, write_ini, write_revision
+
+pytestmark = pytest.mark.processes
 
 ROOT = Path(__file__).resolve().parents[2]
 PROCESSES = 4

@@ -43,7 +43,7 @@ def chunk(number: int = 0, **more: object) -> dict[str, Any]:
         "source_type": "manual",
         "source_id": "m1",
         "chunk": number,
-        "content": f"c{number}",
+        "content": f"chunk {number}",
         "vector": EAST,
         **more,
     }
@@ -64,9 +64,9 @@ async def test_create_and_find(
     assert len(seen) == 1
     assert (first.id, second.id) == (row.id, other.id)
     assert first.score == pytest.approx(1 / np.sqrt(1.25), abs=1e-6)
-    assert (first.source_type, first.source_id, first.chunk, first.content) == ("manual", "m1", 0, "c0")
+    assert (first.source_type, first.source_id, first.chunk, first.content) == ("manual", "m1", 0, "chunk 0")
     assert (first.extra_data, first.owner_id) == ({"page": 3}, None)
-    assert "c0" not in repr(first)
+    assert "chunk 0" not in repr(first)
     with pytest.raises(DuplicateError):
         async with session.nested():
             await embeddings.create(**chunk())

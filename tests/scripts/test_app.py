@@ -19,6 +19,7 @@ from database import errors
 from scripts import app
 from scripts.console import emit
 from scripts.postgres import PostgresUnavailableError
+from tests.scripts.conftest import Command
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -84,6 +85,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
 
 
+@pytest.mark.processes
 def test_the_overview_names_every_command_and_the_exit_codes() -> None:
     overview = run("--help")
 
@@ -96,14 +98,15 @@ def test_the_overview_names_every_command_and_the_exit_codes() -> None:
 
 
 @pytest.mark.parametrize("name", app.COMMANDS)
-def test_every_command_has_help(name: str) -> None:
+async def test_every_command_has_help(name: str, command: Command) -> None:
     assert importlib.util.find_spec(app.COMMANDS[name][0])
-    asked = run(name, "--help")
+    asked = await command(name, "--help")
 
-    assert asked.returncode == 0, asked.stderr
-    assert f"python3 -m scripts {name}" in asked.stdout
+    assert asked.code == 0, asked.err
+    assert f"python3 -m scripts {name}" in asked.out
 
 
+@pytest.mark.processes
 def test_an_unknown_command_is_wrong_usage() -> None:
     asked = run("dmeo")
 
@@ -112,6 +115,7 @@ def test_an_unknown_command_is_wrong_usage() -> None:
     assert "dmeo" in asked.stderr
 
 
+@pytest.mark.processes
 def test_with_postgres_gives_the_program_a_database_and_takes_its_exit_code() -> None:
     program = "import os, sys; print(os.environ['DATABASE_URL']); sys.exit(5)"
 

@@ -11,6 +11,8 @@ import pytest
 
 from scripts import bootstrap
 
+pytestmark = pytest.mark.processes
+
 APP = """
 import sys
 
