@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from database import Session
 from models import EmbeddingSpace, Memory, MemoryEmbedding, Metric, new_id
 from repositories.ownership import table_of
+from repositories.validation import valid_row
 from repositories.vectors import store_vectors
 
 Vectors = NDArray[np.float32]
@@ -47,7 +48,8 @@ async def store(
 ) -> Sequence[UUID]:
     """A memory for each vector, past the validation of rows: thousands in a moment."""
     ids = [new_id() for _ in vectors]
-    rows = [Memory(id=ids[0], content="x", owner_id=owner_id).model_dump() | {"id": id} for id in ids]
+    row = valid_row(Memory, {"content": "x", "owner_id": owner_id})
+    rows = [{**row, "id": id} for id in ids]
     connection = await session.core()
     await connection.execute(sa.insert(table_of(Memory)), rows)
     await store_vectors(session, MemoryEmbedding, list(zip(ids, vectors, strict=True)), space)
