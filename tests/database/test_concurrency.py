@@ -1,42 +1,17 @@
 """Many writers: no update is lost and nobody sees a lock, in one process and in several."""
 
 import asyncio
-import sys
-from pathlib import Path
 
 import pytest
 
 from database import Database
 from database.errors import PoolTimeoutError
 from database.settings import Settings
+from tests.processes import in_processes
 from tests.support import on_sqlite
 
-ROOT = Path(__file__).parents[2]
 TASKS = 20
 TURNS = 5
-
-# A process of its own, as a second worker of an application is one.
-WORKER = f"""
-import asyncio, sys
-from database import Database
-
-async def work(database):
-    for _ in range({TURNS}):
-        async with database.transaction() as session:
-            await bump(session)
-
-async def bump(session):
-    connection = await session.core()
-    value = (await connection.exec_driver_sql("SELECT value FROM counters")).scalar_one()
-    await asyncio.sleep(0)
-    await connection.exec_driver_sql(f"UPDATE counters SET value = {{value + 1}}")
-
-async def main():
-    async with Database(sys.argv[1]) as database:
-        await asyncio.gather(*(work(database) for _ in range({TASKS // 2})))
-
-asyncio.run(main())
-"""
 
 
 async def make_counter(database: Database) -> None:
@@ -54,6 +29,16 @@ async def read_modify_write(database: Database, lock: str) -> None:
         value = (await connection.exec_driver_sql(f"SELECT value FROM counters {lock}")).scalar_one()
         await asyncio.sleep(0)
         await connection.exec_driver_sql(f"UPDATE counters SET value = {value + 1}")
+
+
+async def work_in_own_process(url: str) -> None:
+    async with Database(url) as database:
+
+        async def work() -> None:
+            for _ in range(TURNS):
+                await read_modify_write(database, "")
+
+        await asyncio.gather(*(work() for _ in range(TASKS // 2)))
 
 
 async def test_no_update_is_lost(fresh_database: Database, backend: str) -> None:
@@ -89,15 +74,7 @@ async def test_writers_get_their_turn_in_order(fresh_database: Database) -> None
 @on_sqlite
 async def test_no_update_is_lost_between_processes(fresh_database: Database, fresh_url: str) -> None:
     await make_counter(fresh_database)
-    workers = [
-        await asyncio.create_subprocess_exec(
-            sys.executable, "-c", WORKER, fresh_url, cwd=ROOT, stderr=asyncio.subprocess.PIPE
-        )
-        for _ in range(2)
-    ]
-    for worker in workers:
-        _, words = await worker.communicate()
-        assert (worker.returncode, words.decode()) == (0, "")
+    await in_processes(work_in_own_process, [(fresh_url,), (fresh_url,)])
     assert await counted(fresh_database) == 2 * (TASKS // 2) * TURNS
 
 

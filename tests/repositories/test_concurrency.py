@@ -1,29 +1,22 @@
 """Many tasks and several processes at once: places without gaps, no lost state, counters that equal the rows."""
 
 import asyncio
-import sys
 from uuid import UUID, uuid4
 
 from database import Database
 from database.errors import StaleVersionError
 from repositories import UnitOfWork
+from tests.processes import in_processes
 
-WRITER = """
-import asyncio, sys
-from uuid import UUID
-from database import Database
-from repositories import UnitOfWork
 
-async def main(url, talk, name):
+async def write_in_own_process(url: str, talk: UUID, name: str) -> None:
     async with Database(url) as database:
-        async def write(number):
-            async with UnitOfWork(database) as uow:
-                await uow.messages.append(UUID(talk), role="user", name=name, content=str(number), input_tokens=1)
-                state = await uow.states.get(UUID(talk), "count")
-        await asyncio.gather(*(write(number) for number in range(15)))
 
-asyncio.run(main(*sys.argv[1:]))
-"""
+        async def write(number: int) -> None:
+            async with UnitOfWork(database) as uow:
+                await uow.messages.append(talk, role="user", name=name, content=str(number), input_tokens=1)
+
+        await asyncio.gather(*(write(number) for number in range(15)))
 
 
 async def new_talk(database: Database) -> UUID:
@@ -91,11 +84,7 @@ async def test_no_state_is_lost(fresh_database: Database) -> None:
 
 async def test_several_processes(fresh_database: Database, fresh_url: str) -> None:
     talk = await new_talk(fresh_database)
-    writers = [
-        await asyncio.create_subprocess_exec(sys.executable, "-c", WRITER, fresh_url, str(talk), f"writer {number}")
-        for number in range(3)
-    ]
-    assert [await writer.wait() for writer in writers] == [0, 0, 0]
+    await in_processes(write_in_own_process, [(fresh_url, talk, f"writer {number}") for number in range(3)])
     async with UnitOfWork(fresh_database) as uow:
         row = await uow.conversations.get(talk)
         history = await uow.messages.history(talk, last=1000)
