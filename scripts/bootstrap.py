@@ -48,12 +48,16 @@ def ensure_installed() -> None:
 
 
 def requirements(*, tests: bool) -> list[str]:
-    """What a command needs by pyproject.toml; the tests need every extra."""
+    """What a command needs by pyproject.toml; the tests need the extra `dev`, and those that it names."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     needed: list[str] = list(project["dependencies"])
-    if tests:
-        for extra in project["optional-dependencies"].values():
-            needed += [line for line in extra if not line.startswith(project["name"])]
+    extras = ["dev"] if tests else []
+    while extras:
+        for line in project["optional-dependencies"][extras.pop()]:
+            if line.startswith(f"{project['name']}["):
+                extras += re.findall(r"[\w-]+", line.removeprefix(project["name"]))
+            else:
+                needed.append(line)
     return needed
 
 

