@@ -4,6 +4,7 @@ import asyncio
 import importlib
 import logging.config
 import operator
+import re
 import warnings
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,9 @@ from models import metadata
 config = context.config
 options = context.get_x_argument(as_dictionary=True)
 system = Path(__file__).parent / "versions"
+
+TEXT_SEARCH = re.compile("_(search|fts(_[a-z]+)?)$")
+"""Tables beside `messages` and `conversation_memory` on SQLite."""
 
 
 def settings() -> Settings:
@@ -63,10 +67,15 @@ def tables() -> list[sa.MetaData]:
 
 
 def is_compared(name: str | None, kind: str, parents: object) -> bool:
-    """Not the table of checksums, nor the indexes of single embedding spaces, which come and go with these."""
+    """Not the table of checksums, nor the indexes of single embedding spaces, which come and go with these; nor what
+    text search keeps, which no model shows."""
+    if name is None:
+        return True
     if kind == "index":
-        return name is None or not name.startswith("ix_hnsw_")
-    return kind != "table" or name != checksums.APPLIED.name
+        return not name.startswith("ix_hnsw_") and not name.endswith("_search_vector")
+    if kind == "column":
+        return name != "search_vector"
+    return kind != "table" or not (name == checksums.APPLIED.name or TEXT_SEARCH.search(name))
 
 
 def applied(ctx: MigrationContext, step: MigrationInfo, heads: object, run_args: object) -> None:
@@ -87,6 +96,7 @@ def migrate(**where: Any) -> None:
         on_version_apply=applied,
         transactional_ddl=True,
         transaction_per_migration=False,
+        text_language=settings().text_language,
         **where,
     )
     with transaction(context.get_context(), patience()):

@@ -9,6 +9,11 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 Environment = Literal["development", "testing", "staging", "production"]
 
+TextLanguage = Literal[
+    "simple", "english", "danish", "dutch", "finnish", "french", "german", "hungarian", "italian", "norwegian",
+    "portuguese", "romanian", "russian", "spanish", "swedish", "turkish",
+]  # fmt: skip
+
 
 def _named(variable: str) -> AliasChoices:
     return AliasChoices(variable, variable.lower())
@@ -53,6 +58,11 @@ class Settings(BaseSettings):
         default=timedelta(hours=4),
         validation_alias=_named("EPISODE_GAP"),
         description="A message sent longer than this after the one before it begins a new episode.",
+    )
+    text_language: TextLanguage = Field(
+        default="english",
+        validation_alias=_named("TEXT_LANGUAGE"),
+        description="Whose word forms the text index takes for one; read when it is made. simple: none.",
     )
     log_level: str = Field(default="WARNING", validation_alias=_named("LOG_LEVEL"))
     log_format: Literal["text", "json"] = Field(default="text", validation_alias=_named("LOG_FORMAT"))

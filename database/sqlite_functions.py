@@ -1,8 +1,10 @@
 """What PostgreSQL and pgvector bring and SQLite has not: SQL functions of the same meaning, on every connection."""
 
 import json
+import re
 import sqlite3
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -16,6 +18,8 @@ BLOCK = 1_024
 def register(connection: sqlite3.Connection) -> sqlite3.Connection:
     for name, distance in DISTANCES.items():
         connection.create_function(name, 2, distance, deterministic=True)
+    connection.create_function("lower_case", 1, lower_case, deterministic=True)
+    connection.create_function("has_word", 2, has_word, deterministic=True)
     connection.create_function("jsonb_contains", 2, jsonb_contains, deterministic=True)
     connection.create_aggregate("nearest", 5, Nearest)  # type: ignore[arg-type]  # typeshed wants one argument in step
     return connection
@@ -110,6 +114,21 @@ class Nearest:
         nearest = np.flatnonzero(less <= np.partition(less, last)[last])
         self.best = sorted([*self.best, *((float(less[place]), self.keys[place]) for place in nearest)])[: self.count]
         self.keys, self.vectors = [], []
+
+
+def lower_case(text: str | None) -> str | None:
+    """`lower` of every script; SQLite's own knows ASCII."""
+    return text if text is None else text.lower()
+
+
+def has_word(text: str, words: str) -> bool:
+    """Whether `text` has one of `words`, which spaces part, in upper or lower case."""
+    return _one_of(words).search(text) is not None
+
+
+@lru_cache
+def _one_of(words: str) -> re.Pattern[str]:
+    return re.compile(rf"\b(?:{'|'.join(map(re.escape, words.split()))})\b", re.IGNORECASE)
 
 
 def jsonb_contains(document: str, part: str) -> bool:

@@ -13,6 +13,7 @@ from models import Conversation, EmbeddingSpace, Message, MessageEmbedding, utc_
 from models.types import MAX_INTEGER, VectorLike
 from repositories.append import Places, append_statement, counters_statement, parameter, stored_statement
 from repositories.base import BATCH, Condition, ReadRepository
+from repositories.embedder import Embedder, embed_texts, refuse_both
 from repositories.message_record import (
     RECORD_COLUMNS,
     MessageRecord,
@@ -22,9 +23,10 @@ from repositories.message_record import (
     new_message,
     record_of,
 )
+from repositories.message_search import MessageSearch
 from repositories.ownership import table_of, visible, writable
-from repositories.validation import Row, valid_changes, valid_id, valid_limit
-from repositories.vectors import put_vector, put_vectors
+from repositories.validation import Row, valid_changes, valid_id, valid_limit, valid_vector
+from repositories.vectors import put_vector, put_vectors, space_or_active, store_vectors
 
 CONVERSATIONS = table_of(Conversation)
 MESSAGES = table_of(Message)
@@ -32,19 +34,39 @@ MESSAGES = table_of(Message)
 EDITABLE = frozenset({"content", "thinking", "tool_calls", "status", "input_tokens", "output_tokens", "extra_data"})
 
 
-class MessageRepository(ReadRepository[Message]):
+class MessageRepository(MessageSearch, ReadRepository[Message]):
     """Messages come by `append` alone: positions and counters are nobody's to set."""
 
     model = Message
 
-    async def append(self, conversation_id: UUID, **message: Unpack[NewMessage]) -> MessageRecord:
+    async def append(
+        self,
+        conversation_id: UUID,
+        *,
+        space: EmbeddingSpace | None = None,
+        embedder: Embedder | None = None,
+        **message: Unpack[NewMessage],
+    ) -> MessageRecord:
         """Say one thing: it gets the next position; locks the conversation's row, and keeps its counters.
 
         A client may send the id: the same message again is not stored twice, the stored one is returned, also when it
         has been edited since. Raises NotFoundError without the conversation, DuplicateError where the id is taken by
         another message: another conversation, role, content, name or tool fields.
+
+        With `vector`, or an embedder that makes it, one statement more stores it: of `space`, or, by another
+        statement, of the active one; an embedder's of the one that has its name and dimensions. The embedder is called
+        before any statement; an empty text gets no vector, nor does one that was edited since. Raises DimensionError,
+        InvalidInputError("space") where there is no such space, and InvalidInputError("embedder") for one beside a
+        vector, or whose vectors are no good.
         """
         row = new_message(valid_id(conversation_id, "conversation_id"), message)
+        vector = message.get("vector")
+        if embedder is not None:
+            refuse_both(vector)
+            [vector], space = await embed_texts(self.session, embedder, [row["content"]], space)
+        if vector is not None:
+            space = await space_or_active(self.session, space)
+            vector = valid_vector(vector, space)
         connection = await self.session.core()
         owner_id = self.session.owner_id
         values = row | {
@@ -66,17 +88,27 @@ class MessageRepository(ReadRepository[Message]):
             raise NotFoundError("Conversation", conversation_id)
         if stored["fingerprint"] != row["fingerprint"]:
             raise DuplicateError("pk_messages")
+        if vector is not None and space is not None and stored["content"] == row["content"]:
+            await store_vectors(self.session, MessageEmbedding, [(row["id"], vector)], space)
         return record_of(stored)
 
     async def append_many(
-        self, conversation_id: UUID, messages: Iterable[Mapping[str, object]]
+        self,
+        conversation_id: UUID,
+        messages: Iterable[Mapping[str, object]],
+        *,
+        space: EmbeddingSpace | None = None,
+        embedder: Embedder | None = None,
     ) -> Sequence[MessageRecord]:
         """Many at once, in order; each mapping has the arguments of `append`. Returns them in the order given.
 
         The conversation is locked once and its counters are written once; a statement for each 500 rows, and one more
-        where ids are given. What is stored already is returned as it is, as `append` does.
+        each where ids and where vectors are given. What is stored already is returned as it is, as `append` does. An
+        embedder is called for each 500 of the messages, before the first statement.
         """
         key = valid_id(conversation_id, "conversation_id")
+        if embedder is not None:
+            messages, space = await self._embedded(key, messages, space, embedder)
         talk = await self._lock(CONVERSATIONS.c.id == key)
         if talk is None:
             raise NotFoundError("Conversation", conversation_id)
@@ -99,6 +131,15 @@ class MessageRepository(ReadRepository[Message]):
                 records.append(record_of(known[row["id"]]))
             if fresh:
                 await (await self.session.core()).execute(sa.insert(MESSAGES), fresh)
+            vectors = [
+                (row["id"], given["vector"])
+                for row, given in zip(rows, batch, strict=True)
+                if given.get("vector") is not None and known[row["id"]]["content"] == row["content"]
+            ]
+            if vectors:
+                space = await space_or_active(self.session, space)
+                pairs = [(id, valid_vector(vector, space)) for id, vector in vectors]
+                await store_vectors(self.session, MessageEmbedding, pairs, space)
         if counters := places.counters():
             await self._update(key, **counters)
         return records
@@ -218,6 +259,21 @@ class MessageRepository(ReadRepository[Message]):
     async def embed_many(self, vectors: Iterable[tuple[UUID, VectorLike]], space: EmbeddingSpace | None = None) -> int:
         """The same for many (message, vector) pairs, in batches; how many were written."""
         return await put_vectors(self.session, MessageEmbedding, vectors, space)
+
+    async def _embedded(
+        self,
+        conversation_id: UUID,
+        messages: Iterable[Mapping[str, object]],
+        space: EmbeddingSpace | None,
+        embedder: Embedder,
+    ) -> tuple[Sequence[Mapping[str, object]], EmbeddingSpace]:
+        """The messages with their vectors; none is paid for if a message is refused."""
+        given = list(messages)
+        for message in given:
+            refuse_both(message.get("vector"))
+        texts = [new_message(conversation_id, message)["content"] for message in given]
+        vectors, space = await embed_texts(self.session, embedder, texts, space)
+        return [{**message, "vector": vector} for message, vector in zip(given, vectors, strict=True)], space
 
     def _of(self, conversation_id: UUID) -> list[Condition]:
         key = valid_id(conversation_id, "conversation_id")

@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 
+from sqlalchemy.ext.asyncio import AsyncConnection
+
 from database import Database
 from models import EmbeddingSpace
-from repositories.search import postgres, sqlite
+from repositories.search import postgres, postgres_messages, sqlite, sqlite_messages
 from repositories.search.contract import (
     IndexState,
     Mode,
@@ -15,19 +17,26 @@ from repositories.search.contract import (
     TableIndex,
     VectorQuery,
 )
+from repositories.search.messages import MessageQuery, Ranked
+from repositories.search.ranking import Ranking, ScoreParts
 from repositories.search.sources import EMBEDDINGS, MEMORIES
 
 __all__ = [
     "EMBEDDINGS",
     "MEMORIES",
     "IndexState",
+    "MessageQuery",
     "Mode",
+    "Ranked",
+    "Ranking",
+    "ScoreParts",
     "Search",
     "SearchResult",
     "Source",
     "TableIndex",
     "VectorQuery",
     "build_indexes",
+    "search_messages",
     "search_on",
 ]
 
@@ -35,6 +44,13 @@ __all__ = [
 def search_on(dialect_name: str) -> Search:
     """How this database searches."""
     return postgres if dialect_name == "postgresql" else sqlite
+
+
+async def search_messages(connection: AsyncConnection, query: MessageQuery) -> Ranked:
+    """The best answers among messages."""
+    if connection.dialect.name == "postgresql":
+        return await postgres_messages.messages(connection, query)
+    return await sqlite_messages.messages(connection, query)
 
 
 async def build_indexes(

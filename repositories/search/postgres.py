@@ -4,6 +4,8 @@ The two never meet in a plan: an index over half precision cannot answer a quest
 search is exact whatever the planner chooses.
 """
 
+from uuid import UUID
+
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -68,7 +70,7 @@ async def nearest(connection: AsyncConnection, query: VectorQuery) -> Found:
     """
     wide = query.mode == "approximate" or (query.mode == "auto" and not query.filters)
     candidates = max(CANDIDATES_A_HIT * query.limit, LEAST_CANDIDATES)
-    if wide and await _is_ready(connection, query, candidates):
+    if wide and await is_ready(connection, query.source.table, query.space.id, candidates):
         statement = query.statement(approximate_sql(query), "vector")
         values = {**query.filters, "vector": query.vector, "limit": query.limit, "candidates": candidates}
         rows = (await connection.execute(statement, values)).mappings().all()
@@ -79,9 +81,10 @@ async def nearest(connection: AsyncConnection, query: VectorQuery) -> Found:
     return (await connection.execute(statement, values)).mappings(), True
 
 
-async def _is_ready(connection: AsyncConnection, query: VectorQuery, candidates: int) -> bool:
+async def is_ready(connection: AsyncConnection, table: str, space_id: UUID, candidates: int) -> bool:
+    """Whether the space has its index of the table; the unit is set to use it well then."""
     ef_search = min(max(candidates, LEAST_EF_SEARCH), MOST_EF_SEARCH)
-    values = {"name": index_name(query.source.table, query.space.id), "ef_search": str(ef_search)}
+    values = {"name": index_name(table, space_id), "ef_search": str(ef_search)}
     return (await connection.execute(READY, values)).first() is not None
 
 

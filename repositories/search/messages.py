@@ -1,0 +1,275 @@
+"""Messages by words, by vector or both: one statement, told in CTEs, whose dialect lies in a few named pieces.
+
+`found` are the words of the question in the messages of the scope. A narrow scope is then compared whole; of a wide
+one the best by words and the nearest by vector are candidates, each with the messages beside it. Every row gets its
+own score, then what its neighbours, its episode and its speaker add.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import sqlalchemy as sa
+from numpy.typing import NDArray
+from sqlalchemy.engine import RowMapping
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from database.errors import InvalidInputError
+from models import EmbeddingSpace
+from models.types import UTCDateTime, Vector
+from repositories.message_record import RECORD_COLUMNS
+from repositories.search.contract import MODES, Mode
+from repositories.search.dates import NamedTime
+from repositories.search.ranking import Ranking, ScoreParts
+from repositories.search.words import FIRST_PERSON
+
+NARROW = 5_000
+"""Messages of a scope that are all compared: some tens of milliseconds, and nothing can be missed."""
+
+CANDIDATES_A_HIT = 4
+LEAST_CANDIDATES = 200
+"""Of each kind in a wide scope; recall from 100 of each equals that of the whole (docs/ranking.md)."""
+
+YEAR_DAYS = 365.25
+NEVER_AGAIN = 1e9
+"""Days after which a time of the year comes round, and for a time with its year."""
+
+K1, B = 1.2, 0.4
+"""BM25: how soon more of a word stops counting, and how much a long message is held back (1: in full)."""
+
+SQL = """
+WITH reach AS (
+    SELECT coalesce(sum(c.message_count), 0) AS messages, coalesce(sum(c.last_episode), 0) AS episodes
+    FROM conversations AS c
+    WHERE {talks}
+),
+{words},
+{found},
+named AS (
+    SELECT DISTINCT name, {first_name} AS word
+    FROM found
+    WHERE name <> '' AND {first_name} IN (SELECT word FROM words)
+),
+speaker AS (
+    SELECT CASE WHEN count(DISTINCT name) = 1 THEN min(name) END AS name FROM named
+),
+hits AS (
+    SELECT n, id, conversation_id, position, episode, size
+    FROM found
+    WHERE word NOT IN (SELECT word FROM named)
+        OR (SELECT count(DISTINCT word) FROM named) = (SELECT count(*) FROM words)
+),
+rarity AS (
+    SELECT n, ln(1 + ((SELECT messages FROM reach) - count(*) + 0.5) / (count(*) + 0.5)) AS weight
+    FROM hits
+    GROUP BY n
+),
+lexical AS (
+    SELECT id, conversation_id, position,
+        sum(weight * {k1_plus_1} / (1 + {k1} * ({one_minus_b} + {b} * size / (SELECT avg(size) FROM hits)))) AS score
+    FROM hits JOIN rarity ON rarity.n = hits.n
+    GROUP BY id, conversation_id, position
+),
+episode_hits AS (
+    SELECT n, conversation_id, episode, count(*) AS times FROM hits GROUP BY n, conversation_id, episode
+),
+episode_rarity AS (
+    SELECT n, ln(1 + ((SELECT episodes FROM reach) - count(*) + 0.5) / (count(*) + 0.5)) AS weight
+    FROM episode_hits
+    GROUP BY n
+),
+episodes AS (
+    SELECT conversation_id, episode, sum(weight * times * {k1_plus_1} / (times + {k1})) AS score
+    FROM episode_hits JOIN episode_rarity ON episode_rarity.n = episode_hits.n
+    GROUP BY conversation_id, episode
+),
+{near},
+candidates AS (
+    SELECT conversation_id, position FROM (SELECT * FROM lexical ORDER BY score DESC, id LIMIT :candidates) AS best
+    UNION
+    SELECT conversation_id, position FROM near
+),
+places AS (
+    SELECT DISTINCT conversation_id, position + step AS position
+    FROM candidates CROSS JOIN (SELECT -1 AS step UNION ALL SELECT 0 UNION ALL SELECT 1) AS steps
+    WHERE (SELECT messages FROM reach) > :narrow
+),
+scope AS (
+    SELECT {scope_columns}
+    FROM messages AS r JOIN conversations AS c ON c.id = r.conversation_id {vectors}
+    WHERE {talks} AND (SELECT messages FROM reach) <= :narrow
+    UNION ALL
+    SELECT {scope_columns}
+    FROM places AS p JOIN messages AS r ON r.conversation_id = p.conversation_id AND r.position = p.position {vectors}
+),
+own AS (
+    SELECT s.*, {role_and_time} AS wanted,
+        l.score IS NOT NULL OR s.similarity IS NOT NULL AS eligible,
+        :similarity * coalesce(s.similarity, 0) AS part_similarity,
+        :words_weight * coalesce(l.score / (SELECT max(score) FROM lexical), 0) AS part_words,
+        :time * coalesce({nearness}, 0) AS part_time
+    FROM scope AS s LEFT JOIN lexical AS l ON l.id = s.id
+),
+beside AS (
+    SELECT o.*, part_similarity + part_words + part_time AS own,
+        CASE WHEN lag(position) OVER talk = position - 1
+            THEN lag(part_similarity + part_words + part_time) OVER talk ELSE 0 END AS before,
+        CASE WHEN lag(position) OVER talk = position - 1 THEN lag(asks) OVER talk END AS before_asks,
+        CASE WHEN lead(position) OVER talk = position + 1
+            THEN lead(part_similarity + part_words + part_time) OVER talk ELSE 0 END AS after
+    FROM own AS o
+    WINDOW talk AS (PARTITION BY conversation_id ORDER BY position)
+),
+parts AS (
+    SELECT b.id, part_similarity, part_words, part_time,
+        :neighbours * {greatest}(b.before, b.after, 0) AS part_neighbours,
+        CASE WHEN b.before_asks THEN :reply * b.before ELSE 0 END AS part_reply,
+        :episode * coalesce(e.score / (SELECT max(score) FROM episodes), 0) AS part_episode,
+        CASE WHEN b.of_speaker THEN :speaker ELSE 0 END AS part_speaker,
+        CASE WHEN b.of_itself THEN :first_person ELSE 0 END AS part_first_person
+    FROM beside AS b LEFT JOIN episodes AS e ON e.conversation_id = b.conversation_id AND e.episode = b.episode
+    WHERE b.wanted AND b.eligible
+),
+ranked AS (
+    SELECT p.*, {total} AS score FROM parts AS p ORDER BY score DESC, id LIMIT :limit
+)
+SELECT {read}, {part_names}, ranked.score AS score,
+    (SELECT messages FROM reach) <= :narrow {complete} AS complete
+FROM ranked JOIN messages AS r ON r.id = ranked.id
+ORDER BY ranked.score DESC, ranked.id
+"""
+
+SCOPE_COLUMNS = """r.id, r.conversation_id, r.position, r.episode, r.role, r.sent_at, r.content LIKE '%?%' AS asks,
+        {similarity} AS similarity, r.name = (SELECT name FROM speaker) AS of_speaker,
+        CASE WHEN r.name = (SELECT name FROM speaker) THEN {of_itself} END AS of_itself"""
+
+NO_VECTORS = "near AS (SELECT id, conversation_id, position FROM messages WHERE 1 = 0)"
+
+
+@dataclass(frozen=True, slots=True)
+class MessageQuery:
+    """What is asked, all of it valid. Without words `words` is empty; without a vector `vector` is None."""
+
+    words: Sequence[str]
+    space: EmbeddingSpace | None
+    vector: NDArray[np.float32] | None
+    time: NamedTime | None
+    ranking: Ranking
+    limit: int
+    talks: Mapping[str, object]
+    roles: Sequence[str]
+    since: object
+    until: object
+    mode: Mode = "auto"
+
+    def __post_init__(self) -> None:
+        if self.mode not in MODES:
+            raise InvalidInputError("mode", f"is none of {', '.join(MODES)}")
+
+    @property
+    def candidates(self) -> int:
+        return max(CANDIDATES_A_HIT * self.limit, LEAST_CANDIDATES)
+
+
+@dataclass(frozen=True, slots=True)
+class Pieces:
+    """The SQL in which the databases differ, for one space and one way to its nearest vectors."""
+
+    words: str
+    found: str
+    first_name: str
+    of_itself: str
+    days: str
+    greatest: str
+    near: str = ""
+    vectors: str = ""
+    similarity: str = ""
+
+
+Ranked = tuple[Sequence[RowMapping], bool]
+"""Rows of messages with their parts and score, the best first, and whether every message of the scope was compared."""
+
+
+@lru_cache(maxsize=1_000)
+def statement(
+    dialect: Pieces, talks: tuple[str, ...], roles: int, since: bool, until: bool, has_vector: bool
+) -> sa.TextualSelect:
+    """Built once for each form of a question."""
+    of_talk = " AND ".join(f"c.{name} = :talk_{name}" for name in talks).replace("c.conversation_id", "c.id") or "1 = 1"
+    wanted = [f"s.role IN ({', '.join(f':role_{n}' for n in range(roles))})"] if roles else []
+    wanted += ["s.sent_at >= :since"] if since else []
+    wanted += ["s.sent_at < :until"] if until else []
+    parts = [f"part_{field.name}" for field in fields(ScoreParts)]
+    role_and_time = " AND ".join(wanted) or "1 = 1"
+    pieces = {
+        "talks": of_talk,
+        "role_and_time": role_and_time,
+        "wanted": role_and_time.replace("s.", "r."),
+        "k1": str(K1),
+        "k1_plus_1": str(K1 + 1),
+        "b": str(B),
+        "one_minus_b": str(1 - B),
+        "first_name": dialect.first_name,
+        "greatest": dialect.greatest,
+        "nearness": f"exp(-abs({dialect.days} - :period * round({dialect.days} / :period)) / :days)",
+        "vectors": dialect.vectors if has_vector else "",
+        "total": " + ".join(parts),
+        "part_names": ", ".join(parts),
+        "read": ", ".join(f"r.{column.name}" for column in RECORD_COLUMNS),
+        "complete": "" if has_vector else "OR (SELECT count(*) FROM lexical) <= :candidates",
+    }
+    pieces["scope_columns"] = SCOPE_COLUMNS.format(
+        similarity=dialect.similarity if has_vector else "CAST(NULL AS REAL)", of_itself=dialect.of_itself
+    )
+    near = dialect.near if has_vector else NO_VECTORS
+    for name, piece in (("words", dialect.words), ("found", dialect.found), ("near", near)):
+        pieces[name] = piece.format(**pieces)
+    sql = SQL.format(**pieces)
+    types: dict[str, sa.types.TypeEngine[Any]] = {"since": UTCDateTime(), "until": UTCDateTime(), "at": UTCDateTime()}
+    types |= {"vector": Vector(), "space": sa.Uuid(), "talk_conversation_id": sa.Uuid(), "talk_persona_id": sa.Uuid()}
+    types |= {name: sa.Float() for name in (*WEIGHTS.values(), "days", "period")}
+    types |= {name: sa.BigInteger() for name in ("narrow", "candidates", "limit")}
+    bound = sa.text(sql)
+    known = bound._bindparams
+    bound = bound.bindparams(*(sa.bindparam(name, type_=kind) for name, kind in types.items() if name in known))
+    floats = [sa.column(name, sa.Float) for name in (*parts, "score")]
+    return bound.columns(*RECORD_COLUMNS, *floats, sa.column("complete", sa.Boolean))
+
+
+async def rank(connection: AsyncConnection, query: MessageQuery, pieces: Pieces, more: Mapping[str, object]) -> Ranked:
+    """Ask, in one statement. `more`: the parameters that one database alone has, or another `narrow`."""
+    bound = statement(
+        pieces,
+        tuple(query.talks),
+        len(query.roles),
+        query.since is not None,
+        query.until is not None,
+        query.vector is not None,
+    )
+    rows = (await connection.execute(bound, {**_values(query), **more})).mappings().all()
+    return rows, all(row["complete"] for row in rows)
+
+
+WEIGHTS = {field.name: "words_weight" if field.name == "words" else field.name for field in fields(Ranking)}
+"""The parameter of each weight; `words` is that of the words themselves."""
+
+
+def _values(query: MessageQuery) -> dict[str, object]:
+    # Words alone need no look at messages without any.
+    narrow = {"auto": NARROW, "exact": 2**62, "approximate": -1}[query.mode] if query.vector is not None else -1
+    bound: dict[str, object] = {
+        "narrow": narrow,
+        "candidates": query.candidates,
+        "limit": query.limit,
+        "of_itself": " ".join(FIRST_PERSON),
+        "at": query.time and query.time.at,
+        "days": query.time.days if query.time else 1.0,
+        "period": YEAR_DAYS if query.time and query.time.yearly else NEVER_AGAIN,
+    }
+    bound |= {name: getattr(query.ranking, field) for field, name in WEIGHTS.items()}
+    bound |= {f"talk_{name}": value for name, value in query.talks.items()}
+    bound |= {f"role_{n}": role for n, role in enumerate(query.roles)}
+    bound |= {name: value for name, value in (("since", query.since), ("until", query.until)) if value is not None}
+    return bound | ({} if query.vector is None else {"vector": query.vector})
