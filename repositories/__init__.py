@@ -3,6 +3,7 @@
 from repositories.artifact import ArtifactRepository
 from repositories.base import ReadRepository, Repository
 from repositories.conversation import ConversationRepository
+from repositories.embedder import Embedder
 from repositories.embedding import EmbeddingRepository, FoundEmbedding
 from repositories.embedding_space import EmbeddingSpaceRepository
 from repositories.llm_call import LLMCallRepository
@@ -23,6 +24,7 @@ from repositories.unit_of_work import UnitOfWork
 __all__ = [
     "ArtifactRepository",
     "ConversationRepository",
+    "Embedder",
     "EmbeddingRepository",
     "EmbeddingSpaceRepository",
     "FoundEmbedding",

@@ -81,7 +81,9 @@ class Repository(ReadRepository[ModelT]):
         return rows[0]
 
     async def _create(self, **values: object) -> ModelT:
-        row = self._valid(values)
+        return await self._store(self._valid(values))
+
+    async def _store(self, row: Row) -> ModelT:
         await self._require([row])
         await self.session.core()
         statement = sa.insert(self.model).values(**row).returning(self.model).execution_options(populate_existing=True)

@@ -12,13 +12,14 @@ from database.errors import InvalidInputError
 from models import Conversation, EmbeddingSpace, Memory, MemoryEmbedding, MemoryType, new_id, utc_now
 from models.types import VectorLike
 from repositories.base import BATCH, Repository
+from repositories.embedder import Embedder, embed_texts, refuse_both
 from repositories.memory_record import MEMORY_COLUMNS, MemoryRecord, RecalledMemory
 from repositories.ownership import table_of, visible
 from repositories.pagination import Page
 from repositories.search import MEMORIES as SOURCE
 from repositories.search import Mode, SearchResult, VectorQuery, search_on
 from repositories.validation import Row, valid_changes, valid_id, valid_limit, valid_time, valid_vector
-from repositories.vectors import put_vector, put_vectors, space_or_active, store_vectors
+from repositories.vectors import put_vector, put_vectors, space_or_active, store_vectors, valid_vectors
 
 CONVERSATIONS = table_of(Conversation)
 MEMORIES = table_of(Memory)
@@ -45,49 +46,62 @@ class MemoryRepository(Repository[Memory]):
         occurred_at: datetime | None = None,
         vector: VectorLike | None = None,
         space: EmbeddingSpace | None = None,
+        embedder: Embedder | None = None,
         owner_id: str | None = None,
         extra_data: Mapping[str, object] | None = None,
         id: UUID | None = None,
     ) -> Memory:
-        """Keep something in mind; with a vector it can be recalled. Without `space` the vector is of the active one.
+        """Keep something in mind; with a vector, or an embedder that makes it, it can be recalled.
 
-        One statement for the memory, and one each for what it refers to, its vector, and an active space. Raises
-        DuplicateError, MissingReferenceError, DimensionError, InvalidInputError("space") where none is active.
+        Without `space` a vector is of the active one, and an embedder's of the one that has its name and dimensions.
+        The embedder is called before any statement; an empty text gets no vector. One statement for the memory, and
+        one each for what it refers to, its vector, and a space that is not given. Raises DuplicateError,
+        MissingReferenceError, DimensionError, InvalidInputError("space") where there is no such space, and
+        InvalidInputError("embedder") for one beside a vector, or whose vectors are no good.
         """
-        if vector is not None:
-            space = await space_or_active(self.session, space)
-            vector = valid_vector(vector, space)
-        memory = await self._create(
-            id=id or new_id(),
-            owner_id=owner_id,
-            conversation_id=conversation_id,
-            persona_id=persona_id,
-            first_message_id=first_message_id,
-            content=content,
-            memory_type=memory_type,
-            importance=importance,
-            occurred_at=occurred_at,
-            extra_data=extra_data or {},
+        row = self._valid(
+            {
+                "id": id or new_id(),
+                "owner_id": owner_id,
+                "conversation_id": conversation_id,
+                "persona_id": persona_id,
+                "first_message_id": first_message_id,
+                "content": content,
+                "memory_type": memory_type,
+                "importance": importance,
+                "occurred_at": occurred_at,
+                "extra_data": extra_data or {},
+            }
         )
-        if vector is not None and space is not None:
-            await store_vectors(self.session, MemoryEmbedding, [(memory.id, vector)], space)
+        if embedder is not None:
+            refuse_both(vector)
+            [vector], space = await embed_texts(self.session, embedder, [content], space)
+        [array], space = await valid_vectors(self.session, [vector], space)
+        memory = await self._store(row)
+        if array is not None and space is not None:
+            await store_vectors(self.session, MemoryEmbedding, [(memory.id, array)], space)
         return memory
 
     async def remember_many(
-        self, rows: Iterable[Mapping[str, object]], *, space: EmbeddingSpace | None = None
+        self,
+        rows: Iterable[Mapping[str, object]],
+        *,
+        space: EmbeddingSpace | None = None,
+        embedder: Embedder | None = None,
     ) -> Sequence[UUID]:
         """The bulk path: mappings with the arguments of `remember`; returns the ids in the order given.
 
-        Two or three statements for each 500, and one for the active space where none is named. Memory stays flat, for
-        an iterator too.
+        Two or three statements for each 500, and one for a space that is not given. Memory stays flat, for an iterator
+        too. With an embedder no mapping has a vector, and all rows and their vectors are in memory: it is called for
+        each 500 of them, before the first statement.
         """
+        if embedder is not None:
+            rows, space = await self._embedded(rows, space, embedder)
         ids: list[UUID] = []
         waiting = iter(rows)
         while batch := [dict(row) for row in islice(waiting, BATCH)]:
             vectors: list[Any] = [row.pop("vector", None) for row in batch]
-            if space is None and any(vector is not None for vector in vectors):
-                space = await space_or_active(self.session, None)
-            arrays = [None if vector is None or space is None else valid_vector(vector, space) for vector in vectors]
+            arrays, space = await valid_vectors(self.session, vectors, space)
             made = await self.create_many(batch)
             pairs = [(id, array) for id, array in zip(made, arrays, strict=True) if array is not None]
             if pairs and space is not None:
@@ -239,6 +253,17 @@ class MemoryRepository(Repository[Memory]):
                 return
             connection = await self.session.core()
             rows = (await connection.execute(statement.where(MEMORIES.c.id > rows[-1]["id"]))).mappings().all()
+
+    async def _embedded(
+        self, rows: Iterable[Mapping[str, object]], space: EmbeddingSpace | None, embedder: Embedder
+    ) -> tuple[Sequence[Mapping[str, object]], EmbeddingSpace]:
+        """The rows with their vectors; none is paid for if a row is refused."""
+        given = [dict(row) for row in rows]
+        for row in given:
+            refuse_both(row.pop("vector", None))
+        texts = [self._valid(row)["content"] for row in given]
+        vectors, space = await embed_texts(self.session, embedder, texts, space)
+        return [row | {"vector": vector} for row, vector in zip(given, vectors, strict=True)], space
 
     async def _require(self, rows: Sequence[Row]) -> None:
         """What they refer to is there; without an owner in the session the conversation says whose they are."""

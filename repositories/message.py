@@ -25,8 +25,8 @@ from repositories.message_record import (
 )
 from repositories.message_search import MessageSearch
 from repositories.ownership import table_of, visible, writable
-from repositories.validation import Row, valid_changes, valid_id, valid_limit, valid_vector
-from repositories.vectors import put_vector, put_vectors, space_or_active, store_vectors
+from repositories.validation import Row, valid_changes, valid_id, valid_limit
+from repositories.vectors import put_vector, put_vectors, store_vectors, valid_vectors
 
 CONVERSATIONS = table_of(Conversation)
 MESSAGES = table_of(Message)
@@ -64,9 +64,9 @@ class MessageRepository(MessageSearch, ReadRepository[Message]):
         if embedder is not None:
             refuse_both(vector)
             [vector], space = await embed_texts(self.session, embedder, [row["content"]], space)
+        array = None
         if vector is not None:
-            space = await space_or_active(self.session, space)
-            vector = valid_vector(vector, space)
+            [array], space = await valid_vectors(self.session, [vector], space)
         connection = await self.session.core()
         owner_id = self.session.owner_id
         values = row | {
@@ -88,8 +88,8 @@ class MessageRepository(MessageSearch, ReadRepository[Message]):
             raise NotFoundError("Conversation", conversation_id)
         if stored["fingerprint"] != row["fingerprint"]:
             raise DuplicateError("pk_messages")
-        if vector is not None and space is not None and stored["content"] == row["content"]:
-            await store_vectors(self.session, MessageEmbedding, [(row["id"], vector)], space)
+        if array is not None and space is not None and stored["content"] == row["content"]:
+            await store_vectors(self.session, MessageEmbedding, [(row["id"], array)], space)
         return record_of(stored)
 
     async def append_many(
@@ -117,6 +117,8 @@ class MessageRepository(MessageSearch, ReadRepository[Message]):
         waiting = iter(messages)
         while batch := list(islice(waiting, BATCH)):
             rows = [new_message(key, values) for values in batch]
+            vectors: list[Any] = [values.get("vector") for values in batch]
+            arrays, space = await valid_vectors(self.session, vectors, space)
             known = await self._stored(
                 key, [row["id"] for row, given in zip(rows, batch, strict=True) if given.get("id")]
             )
@@ -131,14 +133,12 @@ class MessageRepository(MessageSearch, ReadRepository[Message]):
                 records.append(record_of(known[row["id"]]))
             if fresh:
                 await (await self.session.core()).execute(sa.insert(MESSAGES), fresh)
-            vectors = [
-                (row["id"], given["vector"])
-                for row, given in zip(rows, batch, strict=True)
-                if given.get("vector") is not None and known[row["id"]]["content"] == row["content"]
+            pairs = [
+                (row["id"], array)
+                for row, array in zip(rows, arrays, strict=True)
+                if array is not None and known[row["id"]]["content"] == row["content"]
             ]
-            if vectors:
-                space = await space_or_active(self.session, space)
-                pairs = [(id, valid_vector(vector, space)) for id, vector in vectors]
+            if pairs and space is not None:
                 await store_vectors(self.session, MessageEmbedding, pairs, space)
         if counters := places.counters():
             await self._update(key, **counters)

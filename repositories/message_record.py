@@ -10,13 +10,13 @@ from uuid import UUID
 
 from database.errors import InvalidInputError
 from models import Message, MessageStatus, Role, new_id
-from models.types import JsonArray, JsonObject
+from models.types import JsonArray, JsonObject, VectorLike
 from repositories.ownership import table_of
 from repositories.validation import Row, valid_row
 
 
 class NewMessage(TypedDict, total=False):
-    """What a caller says of a new message; `id` may be the client's own."""
+    """What a caller says of a new message; `id` may be the client's own, `vector` is stored beside it."""
 
     id: UUID | None
     role: Required[Role | str]
@@ -31,6 +31,7 @@ class NewMessage(TypedDict, total=False):
     output_tokens: int | None
     episode: int | None
     extra_data: Mapping[str, object] | None
+    vector: VectorLike | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,7 @@ def new_message(conversation_id: UUID, values: Mapping[str, object]) -> Row:
     given = {name: value for name, value in values.items() if value is not None}
     for name in sorted(given.keys() - NewMessage.__annotations__.keys()):
         raise InvalidInputError(name, "is nothing that a caller gives a message")
+    given.pop("vector", None)
     given.setdefault("id", new_id())
     row = valid_row(Message, given | {"conversation_id": conversation_id, "position": 1, "fingerprint": ""})
     row["fingerprint"] = fingerprint_of(row)

@@ -43,6 +43,15 @@ async def space_or_active(session: Session, space: EmbeddingSpace | None) -> Emb
     return space
 
 
+async def valid_vectors(
+    session: Session, vectors: Sequence[VectorLike | None], space: EmbeddingSpace | None
+) -> tuple[list[NDArray[np.float32] | None], EmbeddingSpace | None]:
+    """The vectors that are there, as their space takes them; without `space` that is the active one."""
+    if space is not None or any(vector is not None for vector in vectors):
+        space = await space_or_active(session, space)
+    return [None if vector is None or space is None else valid_vector(vector, space) for vector in vectors], space
+
+
 async def put_vector(
     session: Session, kind: Kind, id: UUID, vector: VectorLike, space: EmbeddingSpace | None = None
 ) -> None:

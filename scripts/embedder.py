@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from hashlib import blake2b
 from itertools import pairwise
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,18 +24,6 @@ STOP_WEIGHT = 0.1
 PAIR_WEIGHT = 0.5
 PIECE_WEIGHT = 0.35
 PIECE_LENGTHS = (3, 4, 5)
-
-
-class Embedder(Protocol):
-    """What the commands ask of an embedder: texts in, one row of `dimensions` floats for each."""
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def dimensions(self) -> int: ...
-
-    async def embed(self, texts: Sequence[str]) -> NDArray[np.float32]: ...
 
 
 class HashedEmbedder:

@@ -6,8 +6,7 @@ from uuid import UUID
 
 from database import Database
 from models import EmbeddingSpace
-from repositories import UnitOfWork
-from scripts.embedder import Embedder
+from repositories import Embedder, UnitOfWork
 from scripts.import_records import conversation_uuid, memory_uuid
 from scripts.sample import load_sample
 from scripts.seed import Seeded

@@ -8,9 +8,9 @@ from uuid import UUID
 from database import Database
 from database.errors import InvalidInputError
 from models import EmbeddingSpace, Role
-from repositories import UnitOfWork
+from repositories import Embedder, UnitOfWork
+from repositories.embedder import embed_in
 from scripts.demonstration.recall import Question
-from scripts.embedder import Embedder
 from scripts.import_format import ConversationReader
 from scripts.import_records import ImportedConversation, ImportedMemory, ImportedMessage
 from scripts.import_resume import Row
@@ -66,7 +66,9 @@ async def store_talks(
         for talk in ConversationReader(lines):
             episodes = () if talk.memories else episodes_of(talk)
             remembered = talk.memories or episodes
-            vectors = Vectors(space, await _vectors(embedder, talk.messages), await _vectors(embedder, remembered))
+            vectors = Vectors(
+                space, await _vectors(embedder, space, talk.messages), await _vectors(embedder, space, remembered)
+            )
             outcome = await store(database, talk, episodes=episodes, vectors=vectors)
             conversations += 1
             new += outcome.change is Change.NEW
@@ -95,10 +97,12 @@ async def _as_stored(database: Database, talk: ImportedConversation, change: Cha
     return Talk(row.id, row.owner_id, row.title, persona, change, row.message_count, row.last_episode, memories)
 
 
-async def _vectors(embedder: Embedder, texts: Sequence[ImportedMessage] | Sequence[ImportedMemory]) -> dict[UUID, Row]:
+async def _vectors(
+    embedder: Embedder, space: EmbeddingSpace, texts: Sequence[ImportedMessage] | Sequence[ImportedMemory]
+) -> dict[UUID, Row]:
     """A text without a word, as a call of a tool may be, gets none."""
     said = [text for text in texts if text.content.strip()]
-    rows = await embedder.embed([text.content for text in said])
+    rows = await embed_in(space, embedder, [text.content for text in said])
     return {text.id: row for text, row in zip(said, rows, strict=True)}
 
 
