@@ -5,6 +5,7 @@ import re
 import sqlite3
 from collections.abc import Callable
 from functools import lru_cache
+from math import sqrt
 from typing import Any
 
 import numpy as np
@@ -26,8 +27,15 @@ def register(connection: sqlite3.Connection) -> sqlite3.Connection:
 
 
 def _cosine(a: bytes, b: bytes) -> float:
-    x, y = _numbers(a), _numbers(b)
-    return float(1.0 - np.dot(x, y) / np.sqrt(np.dot(x, x) * np.dot(y, y)))
+    x, (y, length) = _numbers(a), _query(b)
+    return 1.0 - float(x.dot(y)) / (sqrt(float(x.dot(x))) * length)
+
+
+@lru_cache(maxsize=16)
+def _query(value: bytes) -> tuple[Numbers, float]:
+    """The second vector is the same one in each row of a search."""
+    numbers = _numbers(value)
+    return numbers, sqrt(float(numbers.dot(numbers)))
 
 
 def _l2(a: bytes, b: bytes) -> float:

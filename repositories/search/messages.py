@@ -40,39 +40,39 @@ K1, B = 1.2, 0.4
 """BM25: how soon more of a word stops counting, and how much a long message is held back (1: in full)."""
 
 SQL = """
-WITH reach AS (
+WITH reach AS MATERIALIZED (
     SELECT coalesce(sum(c.message_count), 0) AS messages, coalesce(sum(c.last_episode), 0) AS episodes
     FROM conversations AS c
     WHERE {talks}
 ),
 {words},
 {found},
-named AS (
+named AS MATERIALIZED (
     SELECT DISTINCT name, {first_name} AS word
     FROM found
     WHERE name <> '' AND {first_name} IN (SELECT word FROM words)
 ),
-speaker AS (
+speaker AS MATERIALIZED (
     SELECT CASE WHEN count(DISTINCT name) = 1 THEN min(name) END AS name FROM named
 ),
-hits AS (
+hits AS MATERIALIZED (
     SELECT n, id, conversation_id, position, episode, size
     FROM found
     WHERE word NOT IN (SELECT word FROM named)
         OR (SELECT count(DISTINCT word) FROM named) = (SELECT count(*) FROM words)
 ),
-rarity AS (
+rarity AS MATERIALIZED (
     SELECT n, ln(1 + ((SELECT messages FROM reach) - count(*) + 0.5) / (count(*) + 0.5)) AS weight
     FROM hits
     GROUP BY n
 ),
-lexical AS (
+lexical AS MATERIALIZED (
     SELECT id, conversation_id, position,
         sum(weight * {k1_plus_1} / (1 + {k1} * ({one_minus_b} + {b} * size / (SELECT avg(size) FROM hits)))) AS score
     FROM hits JOIN rarity ON rarity.n = hits.n
     GROUP BY id, conversation_id, position
 ),
-episode_hits AS (
+episode_hits AS MATERIALIZED (
     SELECT n, conversation_id, episode, count(*) AS times FROM hits GROUP BY n, conversation_id, episode
 ),
 episode_rarity AS (
@@ -80,7 +80,7 @@ episode_rarity AS (
     FROM episode_hits
     GROUP BY n
 ),
-episodes AS (
+episodes AS MATERIALIZED (
     SELECT conversation_id, episode, sum(weight * times * {k1_plus_1} / (times + {k1})) AS score
     FROM episode_hits JOIN episode_rarity ON episode_rarity.n = episode_hits.n
     GROUP BY conversation_id, episode
@@ -91,12 +91,12 @@ candidates AS (
     UNION
     SELECT conversation_id, position FROM near
 ),
-places AS (
+places AS MATERIALIZED (
     SELECT DISTINCT conversation_id, position + step AS position
     FROM candidates CROSS JOIN (SELECT -1 AS step UNION ALL SELECT 0 UNION ALL SELECT 1) AS steps
     WHERE (SELECT messages FROM reach) > :narrow
 ),
-scope AS (
+scope AS MATERIALIZED (
     SELECT {scope_columns}
     FROM messages AS r JOIN conversations AS c ON c.id = r.conversation_id {vectors}
     WHERE {talks} AND (SELECT messages FROM reach) <= :narrow
@@ -104,7 +104,7 @@ scope AS (
     SELECT {scope_columns}
     FROM places AS p JOIN messages AS r ON r.conversation_id = p.conversation_id AND r.position = p.position {vectors}
 ),
-own AS (
+own AS MATERIALIZED (
     SELECT s.*, {role_and_time} AS wanted,
         l.score IS NOT NULL OR s.similarity IS NOT NULL AS eligible,
         :similarity * coalesce(s.similarity, 0) AS part_similarity,

@@ -1,5 +1,7 @@
 """Messages on PostgreSQL: words through the GIN index, vectors exactly or through the index of their space."""
 
+from dataclasses import replace
+
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from models import EmbeddingSpace, Metric
@@ -48,13 +50,8 @@ def pieces(space: EmbeddingSpace | None, approximate: bool) -> Pieces:
         distance = f"CAST(v.embedding AS {halfvec}) {operator} CAST(CAST(:vector AS vector) AS {halfvec})"
     else:
         distance = f"v.embedding {operator} CAST(:vector AS vector), r.id"
-    return Pieces(
-        words=WORDS.words,
-        found=WORDS.found,
-        first_name=WORDS.first_name,
-        of_itself=WORDS.of_itself,
-        days=WORDS.days,
-        greatest=WORDS.greatest,
+    return replace(
+        WORDS,
         near=NEAR.format(space=literal, distance=distance),
         vectors=f"LEFT JOIN message_embeddings AS v ON v.message_id = r.id AND v.embedding_space_id = {literal}",
         similarity=SIMILARITIES[space.metric],

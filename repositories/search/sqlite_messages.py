@@ -1,6 +1,7 @@
 """Messages on SQLite: words through FTS5, vectors exactly."""
 
 import json
+from dataclasses import replace
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -48,13 +49,8 @@ VECTORS = "LEFT JOIN message_embeddings AS v ON v.message_id = r.id AND v.embedd
 def pieces(space: EmbeddingSpace | None) -> Pieces:
     if space is None:
         return WORDS
-    return Pieces(
-        words=WORDS.words,
-        found=WORDS.found,
-        first_name=WORDS.first_name,
-        of_itself=WORDS.of_itself,
-        days=WORDS.days,
-        greatest=WORDS.greatest,
+    return replace(
+        WORDS,
         near=NEAR,
         vectors=VECTORS,
         similarity=SIMILARITIES[space.metric],
