@@ -14,6 +14,7 @@ from repositories.message_record import MessageRecord
 from repositories.module import ModuleRepository, Stages
 from repositories.pagination import Page
 from repositories.persona import PersonaRepository
+from repositories.reembedding import Reembedded, reembed
 from repositories.run import RunRepository
 from repositories.run_stats import RunStats
 from repositories.search import SearchResult, build_indexes
@@ -38,6 +39,7 @@ __all__ = [
     "PersonaRepository",
     "ReadRepository",
     "RecalledMemory",
+    "Reembedded",
     "Repository",
     "RunRepository",
     "RunStats",
@@ -48,4 +50,5 @@ __all__ = [
     "StepRepository",
     "UnitOfWork",
     "build_indexes",
+    "reembed",
 ]

@@ -19,6 +19,7 @@ COMMANDS = {
     "seed": ("scripts.seed", "Store two sample personas with their modules."),
     "import": ("scripts.importing", "Store conversations from a file of JSON lines."),
     "index": ("scripts.index", "Build the vector index of an embedding space."),
+    "reembed": ("scripts.reembed", "Give texts their vectors by another model."),
     "with-postgres": ("scripts.with_postgres", "Run a program against a throw-away PostgreSQL."),
 }
 

@@ -13,4 +13,4 @@ def library(name: str, extra: str) -> ModuleType:
     except ModuleNotFoundError as error:
         if error.name != name:
             raise
-        raise ConfigurationError(f"{name} is not installed: pip install 'persona-store[{extra}]'") from None
+        raise ConfigurationError(f"{name} is not installed; install persona-store[{extra}]") from None
