@@ -48,6 +48,12 @@ def newest() -> str:
     return head
 
 
+def ours() -> tuple[str, ...]:
+    """Every revision of our own, the oldest first."""
+    scripts = ScriptDirectory(str(migrations.history())).walk_revisions()
+    return tuple(script.revision for script in scripts)[::-1]
+
+
 def write_revision(folder: Path, name: str, upgrade: str, downgrade: str = "pass", after: str | None = None) -> Path:
     """A revision by hand in the folder of `write_ini`."""
     text = f"""import os

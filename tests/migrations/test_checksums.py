@@ -9,7 +9,7 @@ from alembic.config import Config
 from database import Database, migrations
 from database.history.checksums import checksum
 from database.url import parse_url
-from tests.migrations.support import newest, write_ini, write_revision
+from tests.migrations.support import newest, ours, write_ini, write_revision
 
 
 async def rows(url: str) -> dict[str, tuple[object, ...]]:
@@ -22,9 +22,13 @@ async def rows(url: str) -> dict[str, tuple[object, ...]]:
 
 async def test_what_was_applied_is_noted_and_what_was_taken_back_is_not(fresh_url: str, tmp_path: Path) -> None:
     place, ini = parse_url(fresh_url), write_ini(tmp_path)
-    (ours,) = (migrations.history() / "versions").glob("*_initial.py")
     later = write_revision(tmp_path, "later", "pass")
-    noted = {newest(): ("system", ours.name, "initial", checksum(ours))}
+    files = sorted((migrations.history() / "versions").glob("*.py"))
+    words = [file.stem.split("_", 4)[4].replace("_", " ") for file in files]
+    noted = {
+        revision: ("system", file.name, word, checksum(file))
+        for revision, file, word in zip(ours(), files, words, strict=True)
+    }
     assert await rows(fresh_url) == noted
     await migrations.upgrade(place, config=ini)
     assert await rows(fresh_url) == noted | {"later": ("app", "later.py", "", checksum(later))}

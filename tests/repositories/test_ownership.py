@@ -77,6 +77,7 @@ READS_ALL: dict[str, Call] = {
         ).split()
     },
     "modules.triggered_by": lambda uow, ids: uow.modules.triggered_by("a rainy day"),
+    "messages.search": lambda uow, ids: uow.messages.search("x Bob's message", vector=V),
     "memories.recall": lambda uow, ids: uow.memories.recall(V),
     "memories.stream": lambda uow, ids: uow.memories.stream(),
     "embeddings.search": lambda uow, ids: uow.embeddings.search(V),
