@@ -27,9 +27,9 @@ WORDS = Pieces(
 )
 
 SIMILARITIES = {
-    Metric.COSINE: "1 - distance_cosine(v.embedding, :vector)",
-    Metric.INNER_PRODUCT: "0 - distance_inner_product(v.embedding, :vector)",
-    Metric.L2: "1 / (1 + distance_l2(v.embedding, :vector))",
+    Metric.COSINE: "CASE WHEN v.embedding IS NOT NULL THEN 1 - distance_cosine(v.embedding, :vector) END",
+    Metric.INNER_PRODUCT: "CASE WHEN v.embedding IS NOT NULL THEN 0 - distance_inner_product(v.embedding, :vector) END",
+    Metric.L2: "CASE WHEN v.embedding IS NOT NULL THEN 1 / (1 + distance_l2(v.embedding, :vector)) END",
 }
 
 NEAR = """near_ids AS MATERIALIZED (
