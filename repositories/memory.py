@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
+from sqlalchemy.engine import RowMapping
 
 from database.errors import InvalidInputError
 from models import Conversation, EmbeddingSpace, Memory, MemoryEmbedding, MemoryType, new_id, utc_now
@@ -17,7 +18,16 @@ from repositories.memory_record import MEMORY_COLUMNS, MemoryRecord, RecalledMem
 from repositories.ownership import table_of, visible
 from repositories.pagination import Page
 from repositories.search import MEMORIES as SOURCE
-from repositories.search import Mode, SearchResult, VectorQuery, search_on
+from repositories.search import (
+    MemoryQuery,
+    Mode,
+    RecallRanking,
+    SearchResult,
+    VectorQuery,
+    search_memories,
+    search_on,
+)
+from repositories.search.words import asked_words
 from repositories.validation import Row, valid_changes, valid_id, valid_limit, valid_time, valid_vector
 from repositories.vectors import put_vector, put_vectors, space_or_active, store_vectors, valid_vectors
 
@@ -119,8 +129,9 @@ class MemoryRepository(Repository[Memory]):
 
     async def recall(
         self,
-        vector: VectorLike,
+        vector: VectorLike | None = None,
         *,
+        text: str | None = None,
         space: EmbeddingSpace | None = None,
         conversation_id: UUID | None = None,
         persona_id: UUID | None = None,
@@ -128,17 +139,26 @@ class MemoryRepository(Repository[Memory]):
         min_importance: float | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
+        ranking: RecallRanking | None = None,
+        now: datetime | None = None,
         limit: int = 10,
         mode: Mode = "auto",
         touch: bool = False,
     ) -> SearchResult[RecalledMemory]:
         """The memories nearest to a vector of a space, the best first, ties by id; 1 to 1000 of them.
 
-        `since` (included) and `until` (not) are about when it happened, or was remembered where that is not known. A
-        filter or an owner makes the search exact; without, it goes through the space's index where one is built.
+        With `text` those that hold one of its words, or both; `ranking` weighs the two, and importance and age (from
+        `now`) where it says so, and the score is its: docs/ranking.md. `since` (included) and `until` (not) are about
+        when it happened, or was remembered where that is not known. A filter or an owner makes a search by vector
+        exact; without, it goes through the space's index where one is built.
         `touch` counts the hits as used. One statement; one more for the active space, for an index, and for `touch`.
         """
-        space = await space_or_active(self.session, space)
+        if vector is None and text is None:
+            raise InvalidInputError("vector", "or text must be given")
+        array = None
+        if vector is not None:
+            space = await space_or_active(self.session, space)
+            array = valid_vector(vector, space)
         filters = {
             "owner_id": self.session.owner_id,
             "conversation_id": None if conversation_id is None else valid_id(conversation_id, "conversation_id"),
@@ -148,16 +168,24 @@ class MemoryRepository(Repository[Memory]):
             "since": None if since is None else valid_time(since, "since"),
             "until": None if until is None else valid_time(until, "until"),
         }
-        query = VectorQuery(
-            SOURCE,
-            space,
-            valid_vector(vector, space),
-            valid_limit(limit),
-            {name: value for name, value in filters.items() if value is not None},
-            mode,
-        )
-        connection = await self.session.core()
-        rows, exact = await search_on(connection.dialect.name).nearest(connection, query)
+        given = {name: value for name, value in filters.items() if value is not None}
+        rows: Iterable[RowMapping]
+        if text is None and ranking is None and space is not None and array is not None:
+            query = VectorQuery(SOURCE, space, array, valid_limit(limit), given, mode)
+            connection = await self.session.core()
+            rows, exact = await search_on(connection.dialect.name).nearest(connection, query)
+        else:
+            question = MemoryQuery(
+                words=[] if text is None else asked_words(text),
+                space=None if array is None else space,
+                vector=array,
+                ranking=ranking or RecallRanking(),
+                now=utc_now() if now is None else valid_time(now, "now"),
+                limit=valid_limit(limit),
+                filters=given,
+                mode=mode,
+            )
+            rows, exact = await search_memories(await self.session.core(), question)
         hits = tuple(RecalledMemory.of(row) for row in rows)
         if touch:
             await self.touch(hit.id for hit in hits)

@@ -6,29 +6,40 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from database import Database
 from models import EmbeddingSpace
-from repositories.search import postgres, postgres_messages, sqlite, sqlite_messages
+from repositories.search import (
+    postgres,
+    postgres_memories,
+    postgres_messages,
+    sqlite,
+    sqlite_memories,
+    sqlite_messages,
+)
 from repositories.search.contract import (
     IndexState,
     Mode,
     Progress,
+    Ranked,
     Search,
     SearchResult,
     Source,
     TableIndex,
     VectorQuery,
 )
-from repositories.search.messages import MessageQuery, Ranked
-from repositories.search.ranking import Ranking, ScoreParts
+from repositories.search.memories import MemoryQuery
+from repositories.search.messages import MessageQuery
+from repositories.search.ranking import Ranking, RecallRanking, ScoreParts
 from repositories.search.sources import EMBEDDINGS, MEMORIES
 
 __all__ = [
     "EMBEDDINGS",
     "MEMORIES",
     "IndexState",
+    "MemoryQuery",
     "MessageQuery",
     "Mode",
     "Ranked",
     "Ranking",
+    "RecallRanking",
     "ScoreParts",
     "Search",
     "SearchResult",
@@ -36,6 +47,7 @@ __all__ = [
     "TableIndex",
     "VectorQuery",
     "build_indexes",
+    "search_memories",
     "search_messages",
     "search_on",
 ]
@@ -51,6 +63,13 @@ async def search_messages(connection: AsyncConnection, query: MessageQuery) -> R
     if connection.dialect.name == "postgresql":
         return await postgres_messages.messages(connection, query)
     return await sqlite_messages.messages(connection, query)
+
+
+async def search_memories(connection: AsyncConnection, query: MemoryQuery) -> Ranked:
+    """The best answers among memories."""
+    if connection.dialect.name == "postgresql":
+        return await postgres_memories.memories(connection, query)
+    return await sqlite_memories.memories(connection, query)
 
 
 async def build_indexes(

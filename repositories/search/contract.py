@@ -103,6 +103,10 @@ Found = tuple[Iterable[RowMapping], bool]
 """Rows with the source's columns and `score`, the best first, and whether they are exact."""
 
 
+Ranked = tuple[Sequence[RowMapping], bool]
+"""Rows with a score and its parts, the best first, and whether every row of the scope was compared."""
+
+
 class IndexState(StrEnum):
     """Where a space's approximate index of one table is."""
 

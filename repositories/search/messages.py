@@ -13,14 +13,13 @@ from typing import Any
 import numpy as np
 import sqlalchemy as sa
 from numpy.typing import NDArray
-from sqlalchemy.engine import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from database.errors import InvalidInputError
 from models import EmbeddingSpace
 from models.types import UTCDateTime, Vector
 from repositories.message_record import RECORD_COLUMNS
-from repositories.search.contract import MODES, Mode
+from repositories.search.contract import MODES, Mode, Ranked
 from repositories.search.dates import NamedTime
 from repositories.search.ranking import Ranking, ScoreParts
 from repositories.search.words import FIRST_PERSON
@@ -186,10 +185,6 @@ class Pieces:
     near: str = ""
     vectors: str = ""
     similarity: str = ""
-
-
-Ranked = tuple[Sequence[RowMapping], bool]
-"""Rows of messages with their parts and score, the best first, and whether every message of the scope was compared."""
 
 
 @lru_cache(maxsize=1_000)

@@ -5,8 +5,9 @@ from dataclasses import replace
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from models import EmbeddingSpace, Metric
+from repositories.search.contract import Ranked
 from repositories.search.literals import space_literals
-from repositories.search.messages import MessageQuery, Pieces, Ranked, rank
+from repositories.search.messages import MessageQuery, Pieces, rank
 from repositories.search.postgres import OPERATORS, is_ready
 
 WORDS = Pieces(

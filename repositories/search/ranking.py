@@ -32,10 +32,28 @@ class Ranking:
     """The same, if the message speaks of its speaker."""
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1_000:
-                raise InvalidInputError(f"ranking.{field.name}", "must be a number from 0 to 1000")
+        _check(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecallRanking:
+    """The weight of each part of a memory's score; 0 switches a part off. Importance and age are off unless asked for:
+    a factor for age is ruinous for questions about the past."""
+
+    similarity: float = 1.0
+    """Of the memory's vector to the question's."""
+    words: float = 0.35
+    """Rare words in common (BM25), as a share of the question's best."""
+    importance: float = 0.0
+    """The memory's own, 0 to 1."""
+    age: float = 0.0
+    """1 for what happens now, halved with each half-life."""
+    half_life_days: float = 30.0
+
+    def __post_init__(self) -> None:
+        _check(self)
+        if not self.half_life_days:
+            raise InvalidInputError("ranking.half_life_days", "must be more than 0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,3 +72,10 @@ class ScoreParts:
     @classmethod
     def of(cls, row: Mapping[Any, Any]) -> Self:
         return cls(**{field.name: row[f"part_{field.name}"] for field in fields(cls)})
+
+
+def _check(ranking: "Ranking | RecallRanking") -> None:
+    for field in fields(ranking):
+        value = getattr(ranking, field.name)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1_000:
+            raise InvalidInputError(f"ranking.{field.name}", "must be a number from 0 to 1000")

@@ -6,7 +6,8 @@ from dataclasses import replace
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from models import EmbeddingSpace, Metric
-from repositories.search.messages import MessageQuery, Pieces, Ranked, rank
+from repositories.search.contract import Ranked
+from repositories.search.messages import MessageQuery, Pieces, rank
 
 WORDS = Pieces(
     words="""words AS MATERIALIZED (

@@ -1,0 +1,50 @@
+"""Memories on SQLite: words through FTS5, vectors exactly."""
+
+import json
+from dataclasses import replace
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from models import EmbeddingSpace
+from repositories.search.contract import Ranked
+from repositories.search.memories import MemoryQuery, Pieces, rank
+from repositories.search.sqlite_messages import SIMILARITIES
+from repositories.search.sqlite_messages import WORDS as MESSAGE_WORDS
+
+WORDS = Pieces(
+    words=MESSAGE_WORDS.words,
+    # CROSS JOIN: in this order. Quoted, whatever a word holds is a word.
+    found="""found AS MATERIALIZED (
+    SELECT w.n, r.id, length(r.content) AS size
+    FROM words AS w CROSS JOIN conversation_memory_fts CROSS JOIN conversation_memory_search AS s
+        CROSS JOIN conversation_memory AS r
+    WHERE conversation_memory_fts MATCH '"' || w.word || '"' AND s.number = conversation_memory_fts.rowid
+        AND r.id = s.row_id AND {conditions}
+)""",
+    days="julianday(:now) - julianday(coalesce(r.occurred_at, r.created_at))",
+    greatest="max",
+)
+
+NEAR = """near_ids AS MATERIALIZED (
+    SELECT nearest(r.id, v.embedding, :vector, :metric, :candidates) AS ids
+    FROM conversation_memory AS r JOIN memory_embeddings AS v ON v.memory_id = r.id AND v.embedding_space_id = :space
+    WHERE {conditions} AND (SELECT memories FROM reach) > :narrow
+),
+near AS (
+    SELECT json_extract(hit.value, '$[0]') AS id FROM near_ids, json_each(near_ids.ids) AS hit
+)"""
+
+VECTORS = "LEFT JOIN memory_embeddings AS v ON v.memory_id = r.id AND v.embedding_space_id = :space"
+
+
+def pieces(space: EmbeddingSpace | None) -> Pieces:
+    if space is None:
+        return WORDS
+    return replace(WORDS, near=NEAR, vectors=VECTORS, similarity=SIMILARITIES[space.metric])
+
+
+async def memories(connection: AsyncConnection, query: MemoryQuery) -> Ranked:
+    more: dict[str, object] = {"words": json.dumps(query.words)}
+    if query.space is not None:
+        more |= {"space": query.space.id, "metric": query.space.metric.value}
+    return await rank(connection, query, pieces(query.space), more)
