@@ -25,6 +25,9 @@ from repositories.message_record import (
 )
 from repositories.message_search import MessageSearch
 from repositories.ownership import table_of, visible, writable
+from repositories.pagination import Page
+from repositories.search import holds_words
+from repositories.search.words import asked_words
 from repositories.validation import Row, valid_changes, valid_id, valid_limit
 from repositories.vectors import put_vector, put_vectors, store_vectors, valid_vectors
 
@@ -189,6 +192,18 @@ class MessageRepository(MessageSearch, ReadRepository[Message]):
     async def count(self, conversation_id: UUID | None = None) -> int:
         """Of one conversation, where it is given; the conversation's own `message_count` says the same."""
         return await self._count(*([] if conversation_id is None else self._of(conversation_id)))
+
+    async def page_of_words(
+        self, text: str, *, conversation_id: UUID | None = None, after: str | None = None, limit: int = 50
+    ) -> Page[Message]:
+        """Messages that hold every word of the text, the newest first; words of every sentence do not count.
+
+        One statement. `search` ranks them instead, and takes those with one of the words. Raises InvalidCursorError.
+        """
+        connection = await self.session.core()
+        conditions = [] if conversation_id is None else self._of(conversation_id)
+        held = holds_words(connection.dialect.name, asked_words(text))
+        return await self._page(("sent_at", "id"), *conditions, held, after=after, limit=limit)
 
     async def edit(self, id: UUID, /, **changes: object) -> MessageRecord:
         """Change content, thinking, tool_calls, status, input_tokens, output_tokens or extra_data of a message.

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from database import Database
@@ -47,6 +48,7 @@ __all__ = [
     "TableIndex",
     "VectorQuery",
     "build_indexes",
+    "holds_words",
     "search_memories",
     "search_messages",
     "search_on",
@@ -63,6 +65,14 @@ async def search_messages(connection: AsyncConnection, query: MessageQuery) -> R
     if connection.dialect.name == "postgresql":
         return await postgres_messages.messages(connection, query)
     return await sqlite_messages.messages(connection, query)
+
+
+def holds_words(dialect_name: str, words: Sequence[str]) -> sa.ColumnElement[bool]:
+    """Whether a message holds every one of the words; none at all is held by no message."""
+    if not words:
+        return sa.false()
+    here = postgres_messages if dialect_name == "postgresql" else sqlite_messages
+    return sa.type_coerce(here.holds(words).self_group(), sa.Boolean)
 
 
 async def search_memories(connection: AsyncConnection, query: MemoryQuery) -> Ranked:

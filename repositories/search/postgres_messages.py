@@ -1,7 +1,9 @@
 """Messages on PostgreSQL: words through the GIN index, vectors exactly or through the index of their space."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
+import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from models import EmbeddingSpace, Metric
@@ -57,6 +59,12 @@ def pieces(space: EmbeddingSpace | None, approximate: bool) -> Pieces:
         vectors=f"LEFT JOIN message_embeddings AS v ON v.message_id = r.id AND v.embedding_space_id = {literal}",
         similarity=SIMILARITIES[space.metric],
     )
+
+
+def holds(words: Sequence[str]) -> sa.TextClause:
+    """Whether a message holds every one of the words."""
+    condition = sa.text("messages.search_vector @@ plainto_tsquery('persona_store', :words)")
+    return condition.bindparams(words=" ".join(words))
 
 
 async def messages(connection: AsyncConnection, query: MessageQuery) -> Ranked:

@@ -1,8 +1,10 @@
 """Messages on SQLite: words through FTS5, vectors exactly."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 
+import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from models import EmbeddingSpace, Metric
@@ -56,6 +58,17 @@ def pieces(space: EmbeddingSpace | None) -> Pieces:
         vectors=VECTORS,
         similarity=SIMILARITIES[space.metric],
     )
+
+
+HOLDS = """messages.id IN (
+    SELECT s.row_id FROM messages_fts JOIN messages_search AS s ON s.number = messages_fts.rowid
+    WHERE messages_fts MATCH :words
+)"""
+
+
+def holds(words: Sequence[str]) -> sa.TextClause:
+    """Whether a message holds every one of the words."""
+    return sa.text(HOLDS).bindparams(words=" AND ".join(f'"{word}"' for word in words))
 
 
 async def messages(connection: AsyncConnection, query: MessageQuery) -> Ranked:

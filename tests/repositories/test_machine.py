@@ -39,7 +39,7 @@ def quick_machine(urls: list[str]) -> Iterator[type[Machine]]:
 
 
 SCRIPTS = settings(
-    max_examples=25,
+    max_examples=15,
     stateful_step_count=15,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],

@@ -77,6 +77,7 @@ READS_ALL: dict[str, Call] = {
         ).split()
     },
     "modules.triggered_by": lambda uow, ids: uow.modules.triggered_by("a rainy day"),
+    "messages.page_of_words": lambda uow, ids: uow.messages.page_of_words("x"),
     "messages.search": lambda uow, ids: uow.messages.search("x Bob's message", vector=V),
     "memories.recall": lambda uow, ids: uow.memories.recall(V),
     "memories.stream": lambda uow, ids: uow.memories.stream(),

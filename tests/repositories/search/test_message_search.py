@@ -205,6 +205,26 @@ async def test_hits_come_with_what_is_around_them(uow: UnitOfWork, talk: UUID, s
         assert {record.conversation_id for record in (*hit.before, *hit.after)} == {hit.message.conversation_id}
 
 
+async def test_a_page_of_words_holds_every_word_the_newest_first(
+    uow: UnitOfWork, talk: UUID, statements: CountStatements
+) -> None:
+    other = await store(uow, LINES)
+    with statements() as seen:
+        first = await uow.messages.page_of_words("the lion", limit=3)
+    assert len(seen) == 1
+    assert [message.position for message in first] == [4, 4, 2]
+    assert first.next is not None
+    last = await uow.messages.page_of_words("the lion", after=first.next, limit=3)
+    assert ([message.position for message in last], last.next) == ([2], None)
+    assert len({message.id for page in (first, last) for message in page}) == 4
+    of_other = await uow.messages.page_of_words("lions ASLEEP", conversation_id=other)
+    assert [(message.conversation_id, message.position) for message in of_other] == [(other, 4)]
+    for nothing in ("lion zebra camping", "?!", ""):
+        assert len(await uow.messages.page_of_words(nothing)) == 0
+    with pytest.raises(InvalidInputError):
+        await uow.messages.page_of_words("a\x00b")
+
+
 async def test_a_wide_scope_gives_what_a_narrow_one_gives(uow: UnitOfWork, talk: UUID) -> None:
     question = "What did Bob say about lions in May?"
     whole = await uow.messages.search(question, vector=[0, 1, 0], mode="exact", explain=True)
