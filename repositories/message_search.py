@@ -1,7 +1,7 @@
 """What `messages.search` takes and answers with."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
@@ -15,6 +15,7 @@ from repositories.message_record import RECORD_COLUMNS, MessageRecord, record_of
 from repositories.ownership import table_of
 from repositories.search import MessageQuery, Mode, Ranking, ScoreParts, SearchResult, search_messages
 from repositories.search.dates import named_time
+from repositories.search.highlights import Span, highlights
 from repositories.search.words import asked_words
 from repositories.validation import valid_id, valid_limit, valid_time, valid_vector
 from repositories.vectors import space_or_active
@@ -29,10 +30,13 @@ BY_SIMILARITY = Ranking(words=0, time=0, neighbours=0, reply=0, episode=0, speak
 
 @dataclass(frozen=True, slots=True)
 class FoundMessage:
-    """A hit. `parts` explain its score, where they were asked for; `before` and `after` are in reading order."""
+    """A hit. `highlights`: (start, end) of each word of the question in its content, in any form of the word. `parts`
+    explain the score, where they were asked for; `before` and `after` are in reading order.
+    """
 
     message: MessageRecord
     score: float
+    highlights: tuple[Span, ...] = ()
     parts: ScoreParts | None = None
     before: tuple[MessageRecord, ...] = ()
     after: tuple[MessageRecord, ...] = ()
@@ -101,7 +105,16 @@ class MessageSearch:
             mode=mode,
         )
         rows, complete = await search_messages(await self.session.core(), query)
-        hits = [FoundMessage(record_of(row), row["score"], ScoreParts.of(row) if explain else None) for row in rows]
+        language = self.session.settings.text_language
+        hits = [
+            FoundMessage(
+                record_of(row),
+                row["score"],
+                highlights(row["content"], words, language) if words else (),
+                ScoreParts.of(row) if explain else None,
+            )
+            for row in rows
+        ]
         if around and hits:
             hits = await _with_neighbours(self.session, hits, around)
         return SearchResult(tuple(hits), complete)
@@ -123,10 +136,7 @@ async def _with_neighbours(session: Session, hits: list[FoundMessage], around: i
         places = range(place + first, place + last + 1)
         return tuple(record for record in records if record.conversation_id == talk and record.position in places)
 
-    return [
-        FoundMessage(hit.message, hit.score, hit.parts, beside(hit, -around, -1), beside(hit, 1, around))
-        for hit in hits
-    ]
+    return [replace(hit, before=beside(hit, -around, -1), after=beside(hit, 1, around)) for hit in hits]
 
 
 def _role(role: Role | str) -> str:

@@ -205,6 +205,15 @@ async def test_hits_come_with_what_is_around_them(uow: UnitOfWork, talk: UUID, s
         assert {record.conversation_id for record in (*hit.before, *hit.after)} == {hit.message.conversation_id}
 
 
+async def test_the_words_of_the_question_are_shown_in_any_form(uow: UnitOfWork, talk: UUID) -> None:
+    (found,) = await uow.messages.search("asleep lion", limit=1)
+    content = found.message.content
+    assert [content[start:end] for start, end in found.highlights] == ["lions", "asleep"]
+    (nearest,) = await uow.messages.search("no such word", vector=[0, 1, 0.2], limit=1)
+    assert nearest.highlights == ()
+    assert (await uow.messages.search(vector=[0, 1, 0.2]))[0].highlights == ()
+
+
 async def test_a_page_of_words_holds_every_word_the_newest_first(
     uow: UnitOfWork, talk: UUID, statements: CountStatements
 ) -> None:
