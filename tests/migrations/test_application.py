@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-import subprocess
-import sys
 import textwrap
 from pathlib import Path
 
@@ -15,6 +13,7 @@ from database.url import parse_url
 from models import new_id
 from tests.factories import ConversationFactory
 from tests.migrations.support import newest, ours, write_ini
+from tests.processes import run_python
 
 pytestmark = pytest.mark.processes
 
@@ -140,13 +139,7 @@ async def test_an_own_table_with_a_foreign_key_is_made_migrated_and_checked(
     (package / "later.py").write_text(SECOND_TABLE)
     # In a process of its own: the tables of an application stay in the metadata.
     run = await asyncio.to_thread(
-        subprocess.run,
-        [sys.executable, "-c", SCRIPT, json.dumps(commands(ini, empty_url)), empty_url, str(ini)],
-        cwd=tmp_path,
-        env={"PYTHONPATH": f"{tmp_path}:{ROOT}"},
-        capture_output=True,
-        text=True,
-        check=False,
+        run_python, SCRIPT, json.dumps(commands(ini, empty_url)), empty_url, str(ini), folder=tmp_path
     )
     assert run.returncode == 0, run.stdout + run.stderr
     assert run.stdout.count("No new upgrade operations detected.") == 2

@@ -1,7 +1,6 @@
 """`alembic` as everyone knows it: which database it takes, and the SQL that it writes for a reviewer."""
 
 import io
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +13,7 @@ from alembic.config import Config
 from database import Database, migrations
 from database.url import parse_url
 from tests.migrations.support import newest
+from tests.processes import Ran, run_python
 from tests.support import on_postgresql
 
 pytestmark = pytest.mark.processes
@@ -21,16 +21,10 @@ pytestmark = pytest.mark.processes
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def alembic(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def alembic(folder: Path, *arguments: str, **environment: str) -> Ran:
     """The command run in `folder`, where a `.env` may lie."""
-    return subprocess.run(
-        [sys.executable, "-m", "alembic", "-c", str(ROOT / "alembic.ini"), *arguments],
-        cwd=folder,
-        env=os.environ | environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    program = "import sys; from alembic.config import main; main(sys.argv[1:], prog='alembic')"
+    return run_python(program, "-c", str(ROOT / "alembic.ini"), *arguments, folder=folder, environment=environment)
 
 
 def sql(url: str, revisions: str = "head") -> str:

@@ -1,10 +1,7 @@
 """Several processes may migrate at once, and one that was killed may be run again."""
 
 import asyncio
-import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +9,7 @@ import pytest
 from database import migrations
 from database.url import parse_url
 from tests.migrations.support import named_things, newest, sums, write_ini, write_revision
+from tests.processes import run_python
 
 pytestmark = pytest.mark.processes
 
@@ -47,16 +45,8 @@ print(*(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children
 
 async def migrate_together(url: str, ini: Path, count: int, **environment: str) -> str:
     """The exit codes of `count` processes that migrate at once."""
-    run = await asyncio.to_thread(
-        subprocess.run,
-        [sys.executable, "-c", TOGETHER, url, str(ini), str(count)],
-        cwd=ROOT,
-        env=os.environ | environment,
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-        timeout=120,
-    )
+    run = await asyncio.to_thread(run_python, TOGETHER, url, str(ini), str(count), folder=ROOT, environment=environment)
+    assert run.returncode == 0, run.stderr
     return run.stdout.strip()
 
 
