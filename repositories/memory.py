@@ -24,7 +24,6 @@ from repositories.search import (
     RecallRanking,
     SearchResult,
     VectorQuery,
-    search_memories,
     search_on,
 )
 from repositories.search.words import asked_words
@@ -185,7 +184,8 @@ class MemoryRepository(Repository[Memory]):
                 filters=given,
                 mode=mode,
             )
-            rows, exact = await search_memories(await self.session.core(), question)
+            connection = await self.session.core()
+            rows, exact = await search_on(connection.dialect.name).memories(connection, question)
         hits = tuple(RecalledMemory.of(row) for row in rows)
         if touch:
             await self.touch(hit.id for hit in hits)

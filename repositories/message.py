@@ -26,7 +26,7 @@ from repositories.message_record import (
 from repositories.message_search import MessageSearch
 from repositories.ownership import table_of, visible, writable
 from repositories.pagination import Page
-from repositories.search import holds_words
+from repositories.search import search_on
 from repositories.search.words import asked_words
 from repositories.validation import Row, valid_changes, valid_id, valid_limit
 from repositories.vectors import put_vector, put_vectors, store_vectors, valid_vectors
@@ -202,7 +202,8 @@ class MessageRepository(MessageSearch, ReadRepository[Message]):
         """
         connection = await self.session.core()
         conditions = [] if conversation_id is None else self._of(conversation_id)
-        held = holds_words(connection.dialect.name, asked_words(text))
+        words = asked_words(text)
+        held = search_on(connection.dialect.name).holds(words) if words else sa.false()
         return await self._page(("sent_at", "id"), *conditions, held, after=after, limit=limit)
 
     async def edit(self, id: UUID, /, **changes: object) -> MessageRecord:

@@ -13,7 +13,7 @@ from models import EmbeddingSpace, Message, Role, utc_now
 from models.types import VectorLike
 from repositories.message_record import RECORD_COLUMNS, MessageRecord, record_of
 from repositories.ownership import table_of
-from repositories.search import MessageQuery, Mode, Ranking, ScoreParts, SearchResult, search_messages
+from repositories.search import MessageQuery, Mode, Ranking, ScoreParts, SearchResult, search_on
 from repositories.search.dates import named_time
 from repositories.search.highlights import Span, highlights
 from repositories.search.words import asked_words
@@ -104,7 +104,8 @@ class MessageSearch:
             until=None if until is None else valid_time(until, "until"),
             mode=mode,
         )
-        rows, complete = await search_messages(await self.session.core(), query)
+        connection = await self.session.core()
+        rows, complete = await search_on(connection.dialect.name).messages(connection, query)
         language = self.session.settings.text_language
         hits = [
             FoundMessage(

@@ -1,20 +1,10 @@
-"""Search by vector: the same question and the same answer on both databases."""
+"""Search by words and vector: the same question and the same answer on both databases."""
 
 from collections.abc import Sequence
 
-import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncConnection
-
 from database import Database
 from models import EmbeddingSpace
-from repositories.search import (
-    postgres,
-    postgres_memories,
-    postgres_messages,
-    sqlite,
-    sqlite_memories,
-    sqlite_messages,
-)
+from repositories.search import postgres, sqlite
 from repositories.search.contract import (
     IndexState,
     Mode,
@@ -48,9 +38,6 @@ __all__ = [
     "TableIndex",
     "VectorQuery",
     "build_indexes",
-    "holds_words",
-    "search_memories",
-    "search_messages",
     "search_on",
 ]
 
@@ -58,28 +45,6 @@ __all__ = [
 def search_on(dialect_name: str) -> Search:
     """How this database searches."""
     return postgres if dialect_name == "postgresql" else sqlite
-
-
-async def search_messages(connection: AsyncConnection, query: MessageQuery) -> Ranked:
-    """The best answers among messages."""
-    if connection.dialect.name == "postgresql":
-        return await postgres_messages.messages(connection, query)
-    return await sqlite_messages.messages(connection, query)
-
-
-def holds_words(dialect_name: str, words: Sequence[str]) -> sa.ColumnElement[bool]:
-    """Whether a message holds every one of the words; none at all is held by no message."""
-    if not words:
-        return sa.false()
-    here = postgres_messages if dialect_name == "postgresql" else sqlite_messages
-    return sa.type_coerce(here.holds(words).self_group(), sa.Boolean)
-
-
-async def search_memories(connection: AsyncConnection, query: MemoryQuery) -> Ranked:
-    """The best answers among memories."""
-    if connection.dialect.name == "postgresql":
-        return await postgres_memories.memories(connection, query)
-    return await sqlite_memories.memories(connection, query)
 
 
 async def build_indexes(

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
-from typing import Any, Generic, Literal, Protocol, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar, overload
 from uuid import UUID
 
 import numpy as np
@@ -18,11 +18,20 @@ from database.errors import InvalidInputError
 from models import EmbeddingSpace
 from models.types import Vector
 
+if TYPE_CHECKING:
+    from repositories.search.memories import MemoryQuery
+    from repositories.search.messages import MessageQuery
+
 HitT = TypeVar("HitT", covariant=True)
 
 Mode = Literal["auto", "exact", "approximate"]
 
 MODES = ("auto", "exact", "approximate")
+
+
+def check_mode(mode: object) -> None:
+    if mode not in MODES:
+        raise InvalidInputError("mode", f"is none of {', '.join(MODES)}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +83,7 @@ class VectorQuery:
     mode: Mode = "auto"
 
     def __post_init__(self) -> None:
-        if self.mode not in MODES:
-            raise InvalidInputError("mode", f"is none of {', '.join(MODES)}")
+        check_mode(self.mode)
 
     @property
     def conditions(self) -> str:
@@ -134,6 +142,18 @@ class Search(Protocol):
     """What each database does its own way."""
 
     async def nearest(self, connection: AsyncConnection, query: VectorQuery) -> Found: ...
+
+    async def messages(self, connection: AsyncConnection, query: "MessageQuery") -> Ranked:
+        """The best answers among messages; one statement, unless an index is asked."""
+        ...
+
+    async def memories(self, connection: AsyncConnection, query: "MemoryQuery") -> Ranked:
+        """The best answers among memories, likewise."""
+        ...
+
+    def holds(self, words: Sequence[str]) -> sa.ColumnElement[bool]:
+        """Whether a message holds every one of the words, of which there is one at least."""
+        ...
 
     async def indexes(self, connection: AsyncConnection, space: EmbeddingSpace) -> Sequence[TableIndex]:
         """Of every table with vectors, in a fixed order; one statement at most."""

@@ -10,33 +10,20 @@ from dataclasses import dataclass, fields
 from functools import lru_cache
 from typing import Any
 
-import numpy as np
 import sqlalchemy as sa
-from numpy.typing import NDArray
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from database.errors import InvalidInputError
-from models import EmbeddingSpace
-from models.types import UTCDateTime, Vector
+from models.types import UTCDateTime
 from repositories.message_record import RECORD_COLUMNS
-from repositories.search.contract import MODES, Mode, Ranked
+from repositories.search.contract import Ranked
 from repositories.search.dates import NamedTime
+from repositories.search.hybrid import BM25, HybridQuery, Pieces, ask, bound, parameters
 from repositories.search.ranking import Ranking, ScoreParts
 from repositories.search.words import FIRST_PERSON
-
-NARROW = 5_000
-"""Messages of a scope that are all compared: some tens of milliseconds, and nothing can be missed."""
-
-CANDIDATES_A_HIT = 4
-LEAST_CANDIDATES = 200
-"""Of each kind in a wide scope; recall from 100 of each equals that of the whole (docs/ranking.md)."""
 
 YEAR_DAYS = 365.25
 NEVER_AGAIN = 1e9
 """Days after which a time of the year comes round, and for a time with its year."""
-
-K1, B = 1.2, 0.4
-"""BM25: how soon more of a word stops counting, and how much a long message is held back (1: in full)."""
 
 SQL = """
 WITH reach AS MATERIALIZED (
@@ -144,53 +131,30 @@ SCOPE_COLUMNS = """r.id, r.conversation_id, r.position, r.episode, r.role, r.sen
         {similarity} AS similarity, r.name = (SELECT name FROM speaker) AS of_speaker,
         CASE WHEN r.name = (SELECT name FROM speaker) THEN {of_itself} END AS of_itself"""
 
-NO_VECTORS = "near AS (SELECT id, conversation_id, position FROM messages WHERE 1 = 0)"
+NOT_NEAR = "near AS (SELECT id, conversation_id, position FROM messages WHERE 1 = 0)"
 
 
-@dataclass(frozen=True, slots=True)
-class MessageQuery:
-    """What is asked, all of it valid. Without words `words` is empty; without a vector `vector` is None."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageQuery(HybridQuery):
+    """What is asked of messages. `talks` are conditions on conversations, by column."""
 
-    words: Sequence[str]
-    space: EmbeddingSpace | None
-    vector: NDArray[np.float32] | None
     time: NamedTime | None
     ranking: Ranking
-    limit: int
     talks: Mapping[str, object]
     roles: Sequence[str]
     since: object
     until: object
-    mode: Mode = "auto"
-
-    def __post_init__(self) -> None:
-        if self.mode not in MODES:
-            raise InvalidInputError("mode", f"is none of {', '.join(MODES)}")
-
-    @property
-    def candidates(self) -> int:
-        return max(CANDIDATES_A_HIT * self.limit, LEAST_CANDIDATES)
 
 
-@dataclass(frozen=True, slots=True)
-class Pieces:
-    """The SQL in which the databases differ, for one space and one way to its nearest vectors."""
-
-    words: str
-    found: str
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessagePieces(Pieces):
     first_name: str
     of_itself: str
-    days: str
-    greatest: str
-    near: str = ""
-    vectors: str = ""
-    similarity: str = ""
+    near: str = NOT_NEAR
 
 
 @lru_cache(maxsize=1_000)
-def statement(
-    dialect: Pieces, talks: tuple[str, ...], roles: int, since: bool, until: bool, has_vector: bool
-) -> sa.TextualSelect:
+def statement(dialect: MessagePieces, talks: tuple[str, ...], roles: int, since: bool, until: bool) -> sa.TextualSelect:
     """Built once for each form of a question."""
     of_talk = " AND ".join(f"c.{name} = :talk_{name}" for name in talks).replace("c.conversation_id", "c.id") or "1 = 1"
     wanted = [f"s.role IN ({', '.join(f':role_{n}' for n in range(roles))})"] if roles else []
@@ -198,73 +162,52 @@ def statement(
     wanted += ["s.sent_at < :until"] if until else []
     parts = [f"part_{field.name}" for field in fields(ScoreParts)]
     role_and_time = " AND ".join(wanted) or "1 = 1"
-    pieces = {
+    pieces = BM25 | {
         "talks": of_talk,
         "role_and_time": role_and_time,
         "wanted": role_and_time.replace("s.", "r."),
-        "k1": str(K1),
-        "k1_plus_1": str(K1 + 1),
-        "b": str(B),
-        "one_minus_b": str(1 - B),
         "first_name": dialect.first_name,
         "greatest": dialect.greatest,
         "nearness": f"exp(-abs({dialect.days} - :period * round({dialect.days} / :period)) / :days)",
-        "vectors": dialect.vectors if has_vector else "",
+        "vectors": dialect.vectors,
         "total": " + ".join(parts),
         "part_names": ", ".join(parts),
         "read": ", ".join(f"r.{column.name}" for column in RECORD_COLUMNS),
-        "complete": "" if has_vector else "OR (SELECT count(*) FROM lexical) <= :candidates",
+        "complete": dialect.complete,
+        "scope_columns": SCOPE_COLUMNS.format(similarity=dialect.similarity, of_itself=dialect.of_itself),
     }
-    pieces["scope_columns"] = SCOPE_COLUMNS.format(
-        similarity=dialect.similarity if has_vector else "CAST(NULL AS REAL)", of_itself=dialect.of_itself
-    )
-    near = dialect.near if has_vector else NO_VECTORS
-    for name, piece in (("words", dialect.words), ("found", dialect.found), ("near", near)):
-        pieces[name] = piece.format(**pieces)
-    sql = SQL.format(**pieces)
-    types: dict[str, sa.types.TypeEngine[Any]] = {"since": UTCDateTime(), "until": UTCDateTime(), "at": UTCDateTime()}
-    types |= {"vector": Vector(), "space": sa.Uuid(), "talk_conversation_id": sa.Uuid(), "talk_persona_id": sa.Uuid()}
-    types |= {name: sa.Float() for name in (*WEIGHTS.values(), "days", "period")}
-    types |= {name: sa.BigInteger() for name in ("narrow", "candidates", "limit")}
-    bound = sa.text(sql)
-    known = bound._bindparams
-    bound = bound.bindparams(*(sa.bindparam(name, type_=kind) for name, kind in types.items() if name in known))
-    floats = [sa.column(name, sa.Float) for name in (*parts, "score")]
-    return bound.columns(*RECORD_COLUMNS, *floats, sa.column("complete", sa.Boolean))
+    pieces |= {name: getattr(dialect, name).format(**pieces) for name in ("words", "found", "near")}
+    columns = [*RECORD_COLUMNS, *(sa.column(name, sa.Float) for name in parts)]
+    return bound(SQL.format(**pieces), Ranking, TYPES, columns)
 
 
-async def rank(connection: AsyncConnection, query: MessageQuery, pieces: Pieces, more: Mapping[str, object]) -> Ranked:
+TYPES: dict[str, sa.types.TypeEngine[Any]] = {
+    "since": UTCDateTime(),
+    "until": UTCDateTime(),
+    "at": UTCDateTime(),
+    "talk_conversation_id": sa.Uuid(),
+    "talk_persona_id": sa.Uuid(),
+    "days": sa.Float(),
+    "period": sa.Float(),
+}
+
+
+async def rank(
+    connection: AsyncConnection, query: MessageQuery, pieces: MessagePieces, more: Mapping[str, object]
+) -> Ranked:
     """Ask, in one statement. `more`: the parameters that one database alone has, or another `narrow`."""
-    bound = statement(
-        pieces,
-        tuple(query.talks),
-        len(query.roles),
-        query.since is not None,
-        query.until is not None,
-        query.vector is not None,
-    )
-    rows = (await connection.execute(bound, {**_values(query), **more})).mappings().all()
-    return rows, all(row["complete"] for row in rows)
-
-
-WEIGHTS = {field.name: "words_weight" if field.name == "words" else field.name for field in fields(Ranking)}
-"""The parameter of each weight; `words` is that of the words themselves."""
+    form = statement(pieces, tuple(query.talks), len(query.roles), query.since is not None, query.until is not None)
+    return await ask(connection, form, {**_values(query), **more})
 
 
 def _values(query: MessageQuery) -> dict[str, object]:
-    # Words alone need no look at messages without any.
-    narrow = {"auto": NARROW, "exact": 2**62, "approximate": -1}[query.mode] if query.vector is not None else -1
-    bound: dict[str, object] = {
-        "narrow": narrow,
-        "candidates": query.candidates,
-        "limit": query.limit,
+    values = parameters(query, query.ranking) | {
         "of_itself": " ".join(FIRST_PERSON),
         "at": query.time and query.time.at,
         "days": query.time.days if query.time else 1.0,
         "period": YEAR_DAYS if query.time and query.time.yearly else NEVER_AGAIN,
     }
-    bound |= {name: getattr(query.ranking, field) for field, name in WEIGHTS.items()}
-    bound |= {f"talk_{name}": value for name, value in query.talks.items()}
-    bound |= {f"role_{n}": role for n, role in enumerate(query.roles)}
-    bound |= {name: value for name, value in (("since", query.since), ("until", query.until)) if value is not None}
-    return bound | ({} if query.vector is None else {"vector": query.vector})
+    values |= {f"talk_{name}": value for name, value in query.talks.items()}
+    values |= {f"role_{n}": role for n, role in enumerate(query.roles)}
+    times = {"since": query.since, "until": query.until}
+    return values | {name: value for name, value in times.items() if value is not None}

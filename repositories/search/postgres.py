@@ -4,20 +4,16 @@ The two never meet in a plan: an index over half precision cannot answer a quest
 search is exact whatever the planner chooses.
 """
 
-from uuid import UUID
-
-import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from models import Metric
 from repositories.search.contract import Found, VectorQuery
-from repositories.search.literals import index_name, space_literals
-from repositories.search.postgres_index import build_indexes, drop_indexes, indexes
+from repositories.search.literals import space_literals
+from repositories.search.postgres_index import OPERATORS, build_indexes, drop_indexes, indexes, is_ready
+from repositories.search.postgres_memories import memories
+from repositories.search.postgres_messages import holds, messages
 
-__all__ = ["build_indexes", "drop_indexes", "indexes", "nearest"]
-
-OPERATORS = {Metric.COSINE: "<=>", Metric.L2: "<->", Metric.INNER_PRODUCT: "<#>"}
-"""pgvector's distances: less is nearer; the last one is minus the inner product."""
+__all__ = ["build_indexes", "drop_indexes", "holds", "indexes", "memories", "messages", "nearest"]
 
 SCORES = {Metric.COSINE: "1 - distance", Metric.L2: "0 - distance", Metric.INNER_PRODUCT: "0 - distance"}
 
@@ -48,18 +44,9 @@ WITH candidates AS MATERIALIZED (
 SELECT {columns}, {score} AS score FROM nearest ORDER BY distance, id
 """
 
-READY = sa.text("""
-SELECT set_config('hnsw.iterative_scan', 'relaxed_order', true), set_config('hnsw.ef_search', :ef_search, true)
-FROM pg_index
-WHERE indexrelid = to_regclass(:name) AND indisvalid
-""")
-"""A row, with the settings of the scan made until the unit ends, if the index is there; else nothing."""
-
 CANDIDATES_A_HIT = 4
 LEAST_CANDIDATES = 100
 """Half precision and the graph misplace neighbours by a little: so many more are asked, and ranked exactly."""
-
-LEAST_EF_SEARCH, MOST_EF_SEARCH = 400, 1_000
 
 
 async def nearest(connection: AsyncConnection, query: VectorQuery) -> Found:
@@ -79,13 +66,6 @@ async def nearest(connection: AsyncConnection, query: VectorQuery) -> Found:
     statement = query.statement(exact_sql(query), "vector")
     values = {**query.filters, "vector": query.vector, "limit": query.limit}
     return (await connection.execute(statement, values)).mappings(), True
-
-
-async def is_ready(connection: AsyncConnection, table: str, space_id: UUID, candidates: int) -> bool:
-    """Whether the space has its index of the table; the unit is set to use it well then."""
-    ef_search = min(max(candidates, LEAST_EF_SEARCH), MOST_EF_SEARCH)
-    values = {"name": index_name(table, space_id), "ef_search": str(ef_search)}
-    return (await connection.execute(READY, values)).first() is not None
 
 
 def exact_sql(query: VectorQuery) -> str:

@@ -13,6 +13,9 @@ from repositories.search.contract import IndexState, Progress, TableIndex
 from repositories.search.literals import MOST_INDEXED_DIMENSIONS, index_name, space_literals
 from repositories.search.sources import INDEXED
 
+OPERATORS = {Metric.COSINE: "<=>", Metric.L2: "<->", Metric.INNER_PRODUCT: "<#>"}
+"""pgvector's distances: less is nearer; the last one is minus the inner product."""
+
 OPERATOR_CLASSES = {
     Metric.COSINE: "halfvec_cosine_ops",
     Metric.L2: "halfvec_l2_ops",
@@ -34,6 +37,15 @@ SELECT CAST(blocks_done AS float) / nullif(blocks_total, 0) FROM pg_stat_progres
 WHERE relid = to_regclass(:name) AND datname = current_database()
 """
 
+READY = sa.text("""
+SELECT set_config('hnsw.iterative_scan', 'relaxed_order', true), set_config('hnsw.ef_search', :ef_search, true)
+FROM pg_index
+WHERE indexrelid = to_regclass(:name) AND indisvalid
+""")
+"""A row, with the settings of the scan made until the unit ends, if the index is there; else nothing."""
+
+LEAST_EF_SEARCH, MOST_EF_SEARCH = 400, 1_000
+
 ONE_BUILDER = 8_273_106_455
 """An advisory lock: an index that another process still builds looks like one that was left unfinished."""
 
@@ -48,6 +60,13 @@ async def indexes(connection: AsyncConnection, space: EmbeddingSpace) -> Sequenc
     valid = {row.name: row.valid for row in await connection.execute(STATES, {"names": list(names)})}
     states = {None: IndexState.MISSING, False: IndexState.UNFINISHED, True: IndexState.READY}
     return [TableIndex(table, name, states[valid[name]]) for name, table in names.items()]
+
+
+async def is_ready(connection: AsyncConnection, table: str, space_id: UUID, candidates: int) -> bool:
+    """Whether the space has its index of the table; the unit is set to use it well then."""
+    ef_search = min(max(candidates, LEAST_EF_SEARCH), MOST_EF_SEARCH)
+    values = {"name": index_name(table, space_id), "ef_search": str(ef_search)}
+    return (await connection.execute(READY, values)).first() is not None
 
 
 async def build_indexes(

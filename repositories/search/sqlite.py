@@ -9,6 +9,10 @@ from database import Database
 from models import EmbeddingSpace
 from repositories.search.contract import Found, IndexState, Progress, TableIndex, VectorQuery
 from repositories.search.sources import INDEXED
+from repositories.search.sqlite_memories import memories
+from repositories.search.sqlite_messages import holds, messages
+
+__all__ = ["build_indexes", "drop_indexes", "holds", "indexes", "memories", "messages", "nearest"]
 
 NEAREST = """
 WITH best AS (

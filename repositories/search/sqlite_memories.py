@@ -1,18 +1,13 @@
-"""Memories on SQLite: words through FTS5, vectors exactly."""
-
-import json
-from dataclasses import replace
+"""Memories on SQLite."""
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from models import EmbeddingSpace
 from repositories.search.contract import Ranked
-from repositories.search.memories import MemoryQuery, Pieces, rank
-from repositories.search.sqlite_messages import SIMILARITIES
-from repositories.search.sqlite_messages import WORDS as MESSAGE_WORDS
+from repositories.search.memories import MemoryPieces, MemoryQuery, rank
+from repositories.search.sqlite_hybrid import WORDS, own_parameters, with_vectors
 
-WORDS = Pieces(
-    words=MESSAGE_WORDS.words,
+PIECES = MemoryPieces(
+    words=WORDS,
     # CROSS JOIN: in this order. Quoted, whatever a word holds is a word.
     found="""found AS MATERIALIZED (
     SELECT w.n, r.id, length(r.content) AS size
@@ -34,17 +29,7 @@ near AS (
     SELECT json_extract(hit.value, '$[0]') AS id FROM near_ids, json_each(near_ids.ids) AS hit
 )"""
 
-VECTORS = "LEFT JOIN memory_embeddings AS v ON v.memory_id = r.id AND v.embedding_space_id = :space"
-
-
-def pieces(space: EmbeddingSpace | None) -> Pieces:
-    if space is None:
-        return WORDS
-    return replace(WORDS, near=NEAR, vectors=VECTORS, similarity=SIMILARITIES[space.metric])
-
 
 async def memories(connection: AsyncConnection, query: MemoryQuery) -> Ranked:
-    more: dict[str, object] = {"words": json.dumps(query.words)}
-    if query.space is not None:
-        more |= {"space": query.space.id, "metric": query.space.metric.value}
-    return await rank(connection, query, pieces(query.space), more)
+    pieces = with_vectors(PIECES, NEAR, "memory_embeddings", "memory_id", query.space)
+    return await rank(connection, query, pieces, own_parameters(query))

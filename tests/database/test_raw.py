@@ -6,26 +6,12 @@ from uuid import uuid4
 
 import pytest
 
-from database import Database, RawSql, Session
+from database import Database, RawSql
 from database.errors import DuplicateError, InvalidInputError, QueryError
 from models import metadata
 from repositories import UnitOfWork
+from tests.database.conftest import fill
 from tests.factories import ConversationFactory
-
-
-@pytest.fixture
-async def door(database: Database, session: Session) -> RawSql:
-    """The database, whose verbs join the sandbox of the test."""
-    await database.execute("CREATE TABLE notes (id BIGINT PRIMARY KEY, text TEXT, weight DOUBLE PRECISION)")
-    return database
-
-
-async def fill(door: RawSql, rows: int) -> None:
-    made = await door.execute_many(
-        "INSERT INTO notes (id, text) VALUES (:id, :text)",
-        ({"id": number, "text": f"note {number}"} for number in range(rows)),
-    )
-    assert made.row_count == rows
 
 
 async def test_execute_tells_the_rows_it_touched_and_its_time(door: RawSql) -> None:

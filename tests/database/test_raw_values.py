@@ -9,9 +9,10 @@ from uuid import UUID
 import numpy as np
 import pytest
 
-from database import Database, RawSql, Session
+from database import RawSql
 from database.errors import InvalidInputError
 from models import Role
+from tests.database.conftest import fill
 from tests.factories import ConversationFactory, LLMCallFactory, MemoryEmbeddingFactory, MessageFactory, ModuleFactory
 
 
@@ -21,21 +22,6 @@ class Colour(StrEnum):
 
 class Level(Enum):
     HIGH = 3
-
-
-@pytest.fixture
-async def door(database: Database, session: Session) -> RawSql:
-    """The database, whose verbs join the sandbox of the test."""
-    await database.execute("CREATE TABLE notes (id BIGINT PRIMARY KEY, text TEXT, weight DOUBLE PRECISION)")
-    return database
-
-
-async def fill(door: RawSql, rows: int) -> None:
-    made = await door.execute_many(
-        "INSERT INTO notes (id, text) VALUES (:id, :text)",
-        ({"id": number, "text": f"note {number}"} for number in range(rows)),
-    )
-    assert made.row_count == rows
 
 
 MOMENT = datetime(2026, 11, 22, 9, 30, 15, 123456, tzinfo=UTC)

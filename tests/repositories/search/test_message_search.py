@@ -18,7 +18,7 @@ from database.errors import DimensionError, InvalidInputError
 from models import EmbeddingSpace, Role
 from repositories import UnitOfWork
 from repositories.search import Ranking
-from repositories.search.messages import K1, B
+from repositories.search.hybrid import K1, B
 from repositories.search.ranking import ScoreParts
 from tests.support import Statements
 

@@ -1,0 +1,116 @@
+"""What every search by words and vector shares: what is asked, when all of a scope is compared, how words weigh."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+import sqlalchemy as sa
+from numpy.typing import NDArray
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from models import EmbeddingSpace
+from models.types import Vector
+from repositories.search.contract import Mode, Ranked, check_mode
+from repositories.search.ranking import Ranking, RecallRanking
+
+NARROW = 5_000
+"""Rows of a scope that are all compared: some tens of milliseconds, and nothing can be missed."""
+
+EVERYTHING = 2**62
+"""More rows than there are: all of any scope is compared."""
+
+CANDIDATES_A_HIT = 4
+LEAST_CANDIDATES = 200
+"""Of each kind in a wide scope; recall from 100 of each equals that of the whole (docs/ranking.md)."""
+
+K1, B = 1.2, 0.4
+"""BM25: how soon more of a word stops counting, and how much a long text is held back (1: in full)."""
+
+BM25 = {"k1": str(K1), "k1_plus_1": str(K1 + 1), "b": str(B), "one_minus_b": str(1 - B)}
+
+TYPES: dict[str, sa.types.TypeEngine[Any]] = {
+    "vector": Vector(),
+    "space": sa.Uuid(),
+    "narrow": sa.BigInteger(),
+    "candidates": sa.BigInteger(),
+    "limit": sa.BigInteger(),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HybridQuery:
+    """What is asked, all of it valid. No words: `words` is empty; no vector: `space` and `vector` are None."""
+
+    words: Sequence[str]
+    space: EmbeddingSpace | None
+    vector: NDArray[np.float32] | None
+    limit: int
+    mode: Mode = "auto"
+
+    def __post_init__(self) -> None:
+        check_mode(self.mode)
+
+    @property
+    def candidates(self) -> int:
+        return max(CANDIDATES_A_HIT * self.limit, LEAST_CANDIDATES)
+
+    @property
+    def narrow(self) -> int:
+        """How many rows a scope may have to be compared whole; words alone need no look at rows without any."""
+        if self.vector is None:
+            return -1
+        return {"auto": NARROW, "exact": EVERYTHING, "approximate": -1}[self.mode]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pieces:
+    """The SQL in which the databases differ, for one space and one way to its nearest vectors."""
+
+    words: str
+    found: str
+    days: str
+    greatest: str
+    near: str
+    vectors: str = ""
+    similarity: str = "CAST(NULL AS REAL)"
+
+    @property
+    def complete(self) -> str:
+        """Besides a narrow scope: words alone compare all that hold one of them, as far as these are candidates."""
+        return "" if self.vectors else "OR (SELECT count(*) FROM lexical) <= :candidates"
+
+
+def weight(part: str) -> str:
+    """The parameter of a part's weight; `words` is that of the words themselves."""
+    return "words_weight" if part == "words" else part
+
+
+def bound(
+    sql: str,
+    ranking: type[Ranking | RecallRanking],
+    types: Mapping[str, sa.types.TypeEngine[Any]],
+    columns: Sequence[sa.ColumnClause[Any]],
+) -> sa.TextualSelect:
+    """`sql` with the types of its parameters, and of the columns that it answers before `score` and `complete`."""
+    text = sa.text(sql)
+    known = TYPES | {weight(field.name): sa.Float() for field in fields(ranking)} | dict(types)
+    asked = (sa.bindparam(name, type_=kind) for name, kind in known.items() if name in text._bindparams)
+    text = text.bindparams(*asked)
+    return text.columns(*columns, sa.column("score", sa.Float), sa.column("complete", sa.Boolean))
+
+
+def parameters(query: HybridQuery, ranking: Ranking | RecallRanking) -> dict[str, object]:
+    """Those of every search; what one database or one table has besides is added to them."""
+    return {
+        "narrow": query.narrow,
+        "candidates": query.candidates,
+        "limit": query.limit,
+        **{weight(field.name): getattr(ranking, field.name) for field in fields(ranking)},
+        **({} if query.vector is None else {"vector": query.vector}),
+    }
+
+
+async def ask(connection: AsyncConnection, statement: sa.TextualSelect, values: Mapping[str, object]) -> Ranked:
+    rows = (await connection.execute(statement, values)).mappings().all()
+    return rows, all(row["complete"] for row in rows)

@@ -1,0 +1,66 @@
+"""Words and vectors on PostgreSQL: the GIN index, and vectors exactly or through the index of their space."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from typing import TypeVar
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from models import EmbeddingSpace, Metric
+from repositories.search.contract import Ranked
+from repositories.search.hybrid import EVERYTHING, HybridQuery, Pieces
+from repositories.search.literals import space_literals
+from repositories.search.postgres_index import OPERATORS, is_ready
+
+PiecesT = TypeVar("PiecesT", bound=Pieces)
+
+WORDS = """words AS MATERIALIZED (
+    SELECT n, word, phraseto_tsquery('persona_store', word) AS query
+    FROM unnest(CAST(:words AS text[])) WITH ORDINALITY AS w (word, n)
+)"""
+
+SIMILARITIES = {
+    Metric.COSINE: "1 - (v.embedding <=> CAST(:vector AS vector))",
+    Metric.INNER_PRODUCT: "0 - (v.embedding <#> CAST(:vector AS vector))",
+    Metric.L2: "1 / (1 + (v.embedding <-> CAST(:vector AS vector)))",
+}
+
+
+def with_vectors(
+    words: PiecesT, near: str, table: str, key: str, space: EmbeddingSpace | None, approximate: bool
+) -> PiecesT:
+    """The pieces for a space, whose vectors are in `table` by `key`; without a space those of words alone."""
+    if space is None:
+        return words
+    literal, halfvec = space_literals(space)
+    operator = OPERATORS[space.metric]
+    if approximate:
+        distance = f"CAST(v.embedding AS {halfvec}) {operator} CAST(CAST(:vector AS vector) AS {halfvec})"
+    else:
+        distance = f"v.embedding {operator} CAST(:vector AS vector), r.id"
+    return replace(
+        words,
+        near=near.format(space=literal, distance=distance),
+        vectors=f"LEFT JOIN {table} AS v ON v.{key} = r.id AND v.embedding_space_id = {literal}",
+        similarity=SIMILARITIES[space.metric],
+    )
+
+
+async def through_index_or_exactly(
+    connection: AsyncConnection,
+    query: HybridQuery,
+    table: str,
+    may_be_wide: bool,
+    ask: Callable[[bool, Mapping[str, object]], Awaitable[Ranked]],
+) -> Ranked:
+    """Through the space's index where it is ready; what comes short is asked exactly. `ask(approximate, values)`."""
+    through_index = (
+        query.space is not None
+        and query.mode != "exact"
+        and (query.mode == "approximate" or may_be_wide)
+        and await is_ready(connection, table, query.space.id, query.candidates)
+    )
+    rows, complete = await ask(through_index, {})
+    if through_index and not complete and len(rows) < query.limit:
+        return await ask(False, {"narrow": EVERYTHING})
+    return rows, complete
