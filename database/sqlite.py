@@ -139,6 +139,8 @@ class _Connection(aiosqlite.Connection):
         except asyncio.CancelledError:
             if self._connection is None:
                 raise
+            if isinstance(getattr(fn, "__self__", None), sqlite3.Cursor) and fn.__name__ == "close":
+                return await _cancelled_later(work)
             while not work.done():
                 # Again and again: while its thread has not come to the statement, there is nothing to stop.
                 self._connection.interrupt()
@@ -146,3 +148,20 @@ class _Connection(aiosqlite.Connection):
                 with contextlib.suppress(asyncio.CancelledError):
                     await asyncio.wait([work], timeout=0.01)
             raise StatementCancelled from work.exception()
+
+
+async def _cancelled_later(closing: "asyncio.Future[T]") -> T:
+    """The end of `closing`; the task is cancelled again where it waits next.
+
+    SQLAlchemy closes a cursor when its statement is over, and passes over whatever that raises: the cancellation would
+    be lost, and with it a caller's time limit.
+    """
+    task = asyncio.current_task()
+    assert task is not None
+    while not closing.done():
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.wait([closing])
+    # Who counts cancellations, as asyncio.timeout() does, shall see no more of them than there were.
+    task.uncancel()
+    task.cancel()
+    return closing.result()

@@ -4,6 +4,7 @@ import asyncio
 import gc
 from collections.abc import AsyncIterator, Iterator
 
+import aiosqlite
 import pytest
 import sqlalchemy as sa
 
@@ -103,6 +104,31 @@ async def test_a_time_limit_stops_a_statement(database: Database) -> None:
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.02):
             await endless_unit(database, ENDLESS)
+    await assert_as_good_as_new(database)
+
+
+@on_sqlite
+async def test_cancelled_while_a_cursor_closes_a_unit_is_stopped(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    close, closed = aiosqlite.Cursor.close, 0
+
+    async def cancelled_at_insert(cursor: aiosqlite.Cursor) -> None:
+        nonlocal closed
+        closed += 1
+        if closed == 2:  # that of BEGIN is the first
+            unit.cancel()
+        await close(cursor)
+
+    monkeypatch.setattr(aiosqlite.Cursor, "close", cancelled_at_insert)
+    unit = asyncio.create_task(endless_unit(database, ENDLESS))
+    try:
+        await asyncio.wait([unit], timeout=10)
+        assert unit.cancelled()
+        assert unit.cancelling() == 1
+    finally:
+        unit.cancel()
+        await asyncio.wait([unit])
     await assert_as_good_as_new(database)
 
 
