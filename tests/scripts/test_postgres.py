@@ -41,6 +41,7 @@ async def test_it_is_version_18_with_pgvector_and_leaves_nothing() -> None:
         assert int(str(await ask(server, "SELECT current_setting('server_version_num')"))) >= 180_000
         assert await ask(server, "CREATE EXTENSION vector") is None
         assert await ask(server, "SELECT '[3,4]'::vector <-> '[0,0]'") == 5.0
+        assert await ask(server, "CREATE EXTENSION pg_trgm") is None
         assert await ask(server, "SHOW work_mem") == "5MB"
         assert await ask(server, "SHOW timezone") == "UTC"
 
