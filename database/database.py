@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -24,9 +24,10 @@ from database.errors import (
 )
 from database.health import Health, pool_of, revision_of, version_of
 from database.raw import RawSql
+from database.retry import DEADLINE, RETRIES, attempts
 from database.session import OWNER, SETTINGS, Session
 from database.settings import Settings, load_settings
-from database.translation import translate
+from database.translation import never_sent, translate
 from database.url import parse_url
 
 logger = logging.getLogger(__name__)
@@ -116,6 +117,29 @@ class Database(RawSql):
                     raise TransactionError("a statement of this unit has failed; nothing of it was kept")
                 await _to_its_end(self._commit(session))
         await session.run_hooks()
+
+    async def run(
+        self,
+        work: Callable[[Session], Awaitable[T]],
+        *,
+        owner_id: str | None = None,
+        retries: int = RETRIES,
+        deadline: float | None = DEADLINE,
+        idempotent: bool = False,
+    ) -> T:
+        """Do `work` in a transaction and return what it returns; do it again, whole, where that can help.
+
+        That is after a collision with another transaction, a lock that was not released, a server that was not reached
+        or a connection that broke before COMMIT; with growing, jittered waits, at most `retries` times, and not begun
+        again after `deadline` seconds. Where the connection broke during COMMIT only `idempotent` work is done again:
+        work that done twice leaves what it leaves once, as `append` and `save` do with ids made outside of it. Else
+        that raises CommitUnknownError. Hooks run once, after the commit. What `work` does besides is its own to undo.
+        """
+        async for attempt in attempts(retries, deadline, idempotent=idempotent):
+            with attempt:
+                async with self.transaction(owner_id=owner_id) as session:
+                    return await work(session)
+        raise AssertionError("the last attempt returns or raises")
 
     @asynccontextmanager
     async def session(self, *, owner_id: str | None = None) -> AsyncIterator[Session]:
@@ -210,6 +234,8 @@ class Database(RawSql):
         try:
             await session.commit()
         except ConnectionLostError as error:
+            if never_sent(error):
+                raise
             raise CommitUnknownError(error.code) from error
 
     @asynccontextmanager

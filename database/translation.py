@@ -76,6 +76,8 @@ STATEMENT_FAULTS: dict[str, tuple[type[StoreError], str]] = {
     "XX002": (CorruptionError, "the server found a damaged index"),
 }
 
+ASYNCPG_ERRORS = "asyncpg.exceptions._base"
+
 BAD_VALUES = ("SQLITE_TOOBIG", "SQLITE_MISMATCH", "SQLITE_RANGE")
 
 
@@ -134,6 +136,13 @@ def _of_driver(error: BaseException) -> StoreError:
     if kinds & {"DataError", "ProgrammingError"}:
         return InvalidInputError("value", "cannot be stored as what it is")
     return ConnectionLostError()
+
+
+def never_sent(error: BaseException) -> bool:
+    """Whether the driver refused a statement since its connection had broken before: the server has not seen it."""
+    links = list(_chain(error))
+    refused = any(type(link).__name__ == "InterfaceError" and type(link).__module__ == ASYNCPG_ERRORS for link in links)
+    return refused and not any(isinstance(link, OSError) for link in links) and not _code(error)
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

@@ -1,14 +1,15 @@
 """One transaction with every repository at hand."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from database import Database, RawSql, Session
 from database.errors import NotConnectedError
+from database.retry import DEADLINE, RETRIES, attempts
 from database.session import Hook
 from repositories.artifact import ArtifactRepository
 from repositories.conversation import ConversationRepository
@@ -22,6 +23,8 @@ from repositories.persona import PersonaRepository
 from repositories.run import RunRepository
 from repositories.state import StateRepository
 from repositories.step import StepRepository
+
+T = TypeVar("T")
 
 
 class UnitOfWork(RawSql):
@@ -62,6 +65,24 @@ class UnitOfWork(RawSql):
         assert self._unit is not None
         unit, self._unit = self._unit, None
         return await unit.__aexit__(kind, error, traceback)
+
+    async def run(
+        self,
+        work: Callable[["UnitOfWork"], Awaitable[T]],
+        *,
+        retries: int = RETRIES,
+        deadline: float | None = DEADLINE,
+        idempotent: bool = False,
+    ) -> T:
+        """`Database.run` with every repository at hand: `await UnitOfWork(database, owner_id=...).run(work)`.
+
+        Each attempt has a unit of its own, so one object may run many, at the same time too.
+        """
+        async for attempt in attempts(retries, deadline, idempotent=idempotent):
+            with attempt:
+                async with UnitOfWork(self._database, owner_id=self._owner_id) as uow:
+                    return await work(uow)
+        raise AssertionError("the last attempt returns or raises")
 
     def nested(self) -> AbstractAsyncContextManager[Session]:
         """A savepoint: an exception inside undoes what was done inside, and goes on outward."""
