@@ -67,12 +67,12 @@ def tables() -> list[sa.MetaData]:
 
 
 def is_compared(name: str | None, kind: str, parents: object) -> bool:
-    """Not the table of checksums, nor the indexes of single embedding spaces, which come and go with these; nor what
-    text search keeps, which no model shows."""
+    """Not the table of checksums, nor the indexes of single embedding spaces and of fuzzy search, which come and go;
+    nor what text search keeps, which no model shows."""
     if name is None:
         return True
     if kind == "index":
-        return not name.startswith("ix_hnsw_") and not name.endswith("_search_vector")
+        return not name.startswith(("ix_hnsw_", "ix_fuzzy_")) and not name.endswith("_search_vector")
     if kind == "column":
         return name != "search_vector"
     return kind != "table" or not (name == checksums.APPLIED.name or TEXT_SEARCH.search(name))

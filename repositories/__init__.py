@@ -18,6 +18,7 @@ from repositories.reembedding import Reembedded, reembed
 from repositories.run import RunRepository
 from repositories.run_stats import RunStats
 from repositories.search import SearchResult, build_indexes
+from repositories.search.fuzzy_search import Similar, build_fuzzy_index, drop_fuzzy_index
 from repositories.state import StateRecord, StateRepository
 from repositories.step import StepRepository
 from repositories.unit_of_work import UnitOfWork
@@ -44,11 +45,14 @@ __all__ = [
     "RunRepository",
     "RunStats",
     "SearchResult",
+    "Similar",
     "Stages",
     "StateRecord",
     "StateRepository",
     "StepRepository",
     "UnitOfWork",
+    "build_fuzzy_index",
     "build_indexes",
+    "drop_fuzzy_index",
     "reembed",
 ]

@@ -1,6 +1,6 @@
 """Conversations: made, renamed, put away, paged by the newest."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 from sqlmodel import col
@@ -8,6 +8,7 @@ from sqlmodel import col
 from models import Conversation, new_id, utc_now
 from repositories.base import Condition, Repository
 from repositories.pagination import Page
+from repositories.search.fuzzy_search import Similar, similar_rows
 from repositories.validation import valid_id
 
 
@@ -67,3 +68,9 @@ class ConversationRepository(Repository[Conversation]):
             column = col(Conversation.archived_at)
             conditions.append(column.is_not(None) if archived else column.is_(None))
         return await self._page(("last_message_at", "id"), *conditions, after=after, limit=limit)
+
+    async def similar(
+        self, text: str, *, persona_id: UUID | None = None, limit: int = 10
+    ) -> Sequence[Similar[Conversation]]:
+        """Conversations whose title resembles the text, archived ones too; otherwise as `personas.similar`."""
+        return await similar_rows(self.session, Conversation, text, {"persona_id": persona_id}, limit)

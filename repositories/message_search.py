@@ -1,6 +1,6 @@
 """What `messages.search` takes and answers with."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
@@ -15,6 +15,7 @@ from repositories.message_record import RECORD_COLUMNS, MessageRecord, record_of
 from repositories.ownership import table_of
 from repositories.search import MessageQuery, Mode, Ranking, ScoreParts, SearchResult, search_on
 from repositories.search.dates import named_time
+from repositories.search.fuzzy_search import Similar, similar_records
 from repositories.search.highlights import Span, highlights
 from repositories.search.words import asked_words
 from repositories.validation import valid_id, valid_limit, valid_time, valid_vector
@@ -119,6 +120,18 @@ class MessageSearch:
         if around and hits:
             hits = await _with_neighbours(self.session, hits, around)
         return SearchResult(tuple(hits), complete)
+
+    async def similar(
+        self,
+        text: str,
+        *,
+        conversation_id: UUID | None = None,
+        persona_id: UUID | None = None,
+        limit: int = 10,
+    ) -> Sequence[Similar[MessageRecord]]:
+        """Messages in which the words of the text stand, or words that resemble them; as `personas.similar`."""
+        scope = {"conversation_id": conversation_id, "persona_id": persona_id}
+        return await similar_records(self.session, Message, RECORD_COLUMNS, record_of, text, scope, limit)
 
 
 async def _with_neighbours(session: Session, hits: list[FoundMessage], around: int) -> list[FoundMessage]:

@@ -11,6 +11,7 @@ from repositories.base import Repository
 from repositories.module import ModuleRepository
 from repositories.ownership import table_of, visible, writable
 from repositories.pagination import Page
+from repositories.search.fuzzy_search import Similar, similar_rows
 from repositories.upsert import insert_into
 from repositories.validation import valid_id, valid_limit
 
@@ -60,6 +61,13 @@ class PersonaRepository(Repository[Persona]):
     ) -> Page[Persona]:
         """The newest first; `name` is the whole name."""
         return await self._page(("id",), *self._matching(is_active=is_active, name=name), after=after, limit=limit)
+
+    async def similar(self, text: str, *, limit: int = 10) -> Sequence[Similar[Persona]]:
+        """Personas whose name resembles the text, typos and all; the best first, ties by id. docs/search.md.
+
+        Two statements. Raises ConfigurationError without the fuzzy index.
+        """
+        return await similar_rows(self.session, Persona, text, {}, limit)
 
     async def modules(self, persona_id: UUID) -> Sequence[Module]:
         """The modules that it uses, active or not, by priority; none for a persona that is not there."""

@@ -7,6 +7,7 @@ read end of a pipe and stops the server when the write end closes, however this 
 import contextlib
 import fcntl
 import importlib.util
+import locale
 import os
 import pwd
 import shutil
@@ -190,6 +191,7 @@ class EmbeddedPostgres:
                     "--no-locale",
                     "--locale-provider=builtin",
                     "--builtin-locale=C.UTF-8",
+                    f"--lc-ctype={_letters()}",
                     *([] if self._folder else ["--no-sync"]),
                 )
             except subprocess.CalledProcessError as error:
@@ -240,6 +242,19 @@ class EmbeddedPostgres:
 def _environment() -> dict[str, str]:
     """Ours without what would steer PostgreSQL's programs."""
     return {name: value for name, value in os.environ.items() if not name.startswith("PG")}
+
+
+def _letters() -> str:
+    """A locale of this machine that knows the letters of every script; pg_trgm asks the C library for them."""
+    before = locale.setlocale(locale.LC_CTYPE)
+    try:
+        for name in ("C.UTF-8", "en_US.UTF-8"):
+            with contextlib.suppress(locale.Error):
+                locale.setlocale(locale.LC_CTYPE, name)
+                return name
+        return "C"
+    finally:
+        locale.setlocale(locale.LC_CTYPE, before)
 
 
 def _short_temporary_folder() -> Path:

@@ -1,0 +1,134 @@
+"""Names, titles and messages found in spite of typos: what is asked, and what a text has to hold to be compared.
+
+The text's index finds those that hold a piece of one of the words, however it is written otherwise; the ones with the
+most pieces are compared, word by word, by their trigrams. Both databases go the same two steps and answer alike.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import sqlalchemy as sa
+
+from models import Base, Conversation, Message, Persona
+from repositories.search.words import asked_words
+
+LEAST_SIMILARITY = 0.3
+"""Below it two words have little more in common than any two; pg_trgm's own threshold of likeness."""
+
+MOST_WORDS = 16
+"""Of one question: who types more means no name."""
+
+CANDIDATES_A_HIT, LEAST_CANDIDATES = 2, 40
+"""Texts with the most pieces, that are compared: each takes some ten microseconds."""
+
+LONGEST = 250_000
+"""Characters of a text that are looked at, as by the text index."""
+
+SHORT_WORD = 5
+"""Letters up to which a word is known by three of them, or its edge, in a row; a longer one by four."""
+
+
+@dataclass(frozen=True, slots=True)
+class FuzzyText:
+    """A column that is searched; its rows are `r` in SQL."""
+
+    table: str
+    column: str
+
+    @property
+    def index(self) -> str:
+        return f"ix_fuzzy_{self.table}_{self.column}"
+
+
+FUZZY: Mapping[type[Base], FuzzyText] = {
+    Persona: FuzzyText("personas", "name"),
+    Conversation: FuzzyText("conversations", "title"),
+    Message: FuzzyText("messages", "content"),
+}
+"""In the order in which their indexes are built and dropped."""
+
+
+@dataclass(frozen=True, slots=True)
+class FuzzyQuery:
+    """What is asked: one word at least."""
+
+    model: type[Base]
+    words: Sequence[str]
+    scope: Mapping[str, object]
+    limit: int
+
+    @property
+    def text(self) -> FuzzyText:
+        return FUZZY[self.model]
+
+    @property
+    def pieces(self) -> list[str]:
+        return list(dict.fromkeys(piece for word in self.words for piece in pieces_of(word)))
+
+    @property
+    def values(self) -> dict[str, object]:
+        return {
+            **self.scope,
+            "candidates": max(CANDIDATES_A_HIT * self.limit, LEAST_CANDIDATES),
+            "least": LEAST_SIMILARITY,
+            "limit": self.limit,
+        }
+
+
+def fuzzy_words(text: str) -> list[str]:
+    """Raises InvalidInputError for what no text column takes."""
+    return asked_words(text)[:MOST_WORDS]
+
+
+def pieces_of(word: str) -> list[str]:
+    """Runs of three or four letters, where the word's edges count as one."""
+    padded = f" {word} "
+    size = min(len(padded), 3 if len(word) <= SHORT_WORD else 4)
+    return [padded[place : place + size] for place in range(len(padded) - size + 1)]
+
+
+OWN_OR_SHARED = "(r.owner_id = :owner_id OR r.owner_id IS NULL)"
+
+SCOPES: Mapping[type[Base], Mapping[str, str]] = {
+    Persona: {"owner_id": OWN_OR_SHARED},
+    Conversation: {"owner_id": "r.owner_id = :owner_id", "persona_id": "r.persona_id = :persona_id"},
+    Message: {
+        "owner_id": "r.conversation_id IN (SELECT id FROM conversations WHERE owner_id = :owner_id)",
+        "persona_id": "r.conversation_id IN (SELECT id FROM conversations WHERE persona_id = :persona_id)",
+        "conversation_id": "r.conversation_id = :conversation_id",
+    },
+}
+
+RANKED = """,
+compared AS (
+    SELECT id, {similarity} AS similarity FROM candidates
+)
+SELECT id, similarity FROM compared WHERE similarity >= :least ORDER BY similarity DESC, id LIMIT :limit
+"""
+
+TYPES: Mapping[str, sa.types.TypeEngine[Any]] = {
+    "owner_id": sa.Text(),
+    "persona_id": sa.Uuid(),
+    "conversation_id": sa.Uuid(),
+    "candidates": sa.BigInteger(),
+    "least": sa.Float(),
+    "limit": sa.BigInteger(),
+}
+
+
+@lru_cache(maxsize=200)
+def fuzzy_statement(model: type[Base], scope: tuple[str, ...], candidates: str, similarity: str) -> sa.TextualSelect:
+    """Built once for each form of a question; `candidates` is the dialect's WITH, with {table}, {column}, {scope}."""
+    text = FUZZY[model]
+    pieces = {
+        "table": text.table,
+        "column": text.column,
+        "scope": " AND ".join(SCOPES[model][name] for name in scope) or "1 = 1",
+        "longest": LONGEST,
+        "similarity": similarity,
+    }
+    sql = sa.text((candidates + RANKED).format(**pieces))
+    bound = (sa.bindparam(name, type_=kind) for name, kind in TYPES.items() if name in sql._bindparams)
+    return sql.bindparams(*bound).columns(sa.column("id", sa.Uuid), sa.column("similarity", sa.Float))

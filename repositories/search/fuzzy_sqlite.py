@@ -1,0 +1,100 @@
+"""Fuzzy search on SQLite: an FTS5 index of trigrams, kept by triggers, finds the pieces; our functions compare."""
+
+import json
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from database import Database
+from repositories.search.contract import IndexState, TableIndex
+from repositories.search.fuzzy import FUZZY, LONGEST, FuzzyQuery, FuzzyText, fuzzy_statement
+
+EVENTS = ("insert", "update", "delete")
+
+PARTS = sa.text("SELECT count(*) FROM sqlite_master WHERE name IN :names").bindparams(
+    sa.bindparam("names", expanding=True)
+)
+
+# CROSS JOIN: in this order.
+CANDIDATES = """
+WITH candidates AS MATERIALIZED (
+    SELECT r.id, ' ' || substr(r.{column}, 1, {longest}) || ' ' AS text
+    FROM {table}_fuzzy_fts AS f CROSS JOIN {table}_fuzzy_search AS s CROSS JOIN {table} AS r
+    WHERE f.{table}_fuzzy_fts MATCH :match AND s.number = f.rowid AND r.id = s.row_id AND {scope}
+    ORDER BY pieces_held(:pieces, text) DESC, r.id
+    LIMIT :candidates
+)"""
+
+SIMILARITY = "mean_word_similarity(:words, text)"
+
+
+async def is_ready(connection: AsyncConnection, text: FuzzyText) -> bool:
+    return await _state(connection, text) is IndexState.READY
+
+
+def statement(query: FuzzyQuery) -> tuple[sa.TextualSelect, dict[str, object]]:
+    sql = fuzzy_statement(query.model, tuple(query.scope), CANDIDATES, SIMILARITY)
+    pieces = query.pieces
+    lists: dict[str, object] = {
+        "match": " OR ".join(f'"{piece}"' for piece in pieces),
+        "pieces": json.dumps(pieces),
+        "words": json.dumps(query.words),
+    }
+    return sql, query.values | lists
+
+
+async def build(database: Database) -> Sequence[TableIndex]:
+    """In one transaction, which holds the write lock while it reads every text."""
+    async with database.transaction() as session:
+        connection = await session.core()
+        for text in FUZZY.values():
+            if await _state(connection, text) is not IndexState.READY:
+                for sql in [*_dropping(text), *_making(text)]:
+                    await connection.exec_driver_sql(sql)
+    return [TableIndex(text.table, f"{text.table}_fuzzy_fts", IndexState.READY) for text in FUZZY.values()]
+
+
+async def drop(database: Database) -> None:
+    async with database.transaction() as session:
+        connection = await session.core()
+        for text in FUZZY.values():
+            for sql in _dropping(text):
+                await connection.exec_driver_sql(sql)
+
+
+async def _state(connection: AsyncConnection, text: FuzzyText) -> IndexState:
+    """A table that was made anew has lost its triggers: then the index is not what the table holds."""
+    names = [f"{text.table}_fuzzy_{part}" for part in (*EVENTS, "fts", "search")]
+    found = (await connection.execute(PARTS, {"names": names})).scalar_one()
+    return {0: IndexState.MISSING, len(names): IndexState.READY}.get(found, IndexState.UNFINISHED)
+
+
+def _dropping(text: FuzzyText) -> list[str]:
+    return [
+        *(f"DROP TRIGGER IF EXISTS {text.table}_fuzzy_{event}" for event in EVENTS),
+        f"DROP TABLE IF EXISTS {text.table}_fuzzy_fts",
+        f"DROP TABLE IF EXISTS {text.table}_fuzzy_search",
+    ]
+
+
+def _making(text: FuzzyText) -> list[str]:
+    """Each row has a number of its own, as in the text index: a VACUUM may change the rowid of a table."""
+    table, column = text.table, text.column
+    fts, numbers = f"{table}_fuzzy_fts", f"{table}_fuzzy_search"
+    number = f"(SELECT number FROM {numbers} WHERE row_id = %s.id)"
+    seen = f"' ' || substr(%s.{column}, 1, {LONGEST}) || ' '"
+    put = f"INSERT INTO {fts} (rowid, content) VALUES ({number}, {seen});" % ("new", "new")
+    take = f"INSERT INTO {fts} ({fts}, rowid, content) VALUES ('delete', {number}, {seen});" % ("old", "old")
+    return [
+        f"CREATE TABLE {numbers} (number INTEGER PRIMARY KEY, row_id CHAR(32) NOT NULL UNIQUE)",
+        f"CREATE VIRTUAL TABLE {fts} USING fts5(content, content='', tokenize='trigram')",
+        f"INSERT INTO {numbers} (row_id) SELECT id FROM {table}",
+        f"INSERT INTO {fts} (rowid, content) SELECT n.number, {seen % 't'} "
+        f"FROM {numbers} AS n JOIN {table} AS t ON t.id = n.row_id",
+        f"CREATE TRIGGER {table}_fuzzy_insert AFTER INSERT ON {table} BEGIN "
+        f"INSERT INTO {numbers} (row_id) VALUES (new.id); {put} END",
+        f"CREATE TRIGGER {table}_fuzzy_update AFTER UPDATE OF {column} ON {table} BEGIN {take} {put} END",
+        f"CREATE TRIGGER {table}_fuzzy_delete AFTER DELETE ON {table} BEGIN "
+        f"{take} DELETE FROM {numbers} WHERE row_id = old.id; END",
+    ]
