@@ -28,6 +28,8 @@ from repositories.ownership import table_of, visible, writable
 from repositories.pagination import Page
 from repositories.search import search_on
 from repositories.search.words import asked_words
+from repositories.turn import acceptable
+from repositories.turn_verbs import MessageTurns
 from repositories.validation import Row, valid_changes, valid_id, valid_limit
 from repositories.vectors import put_vector, put_vectors, store_vectors, valid_vectors
 
@@ -37,7 +39,7 @@ MESSAGES = table_of(Message)
 EDITABLE = frozenset({"content", "thinking", "tool_calls", "status", "input_tokens", "output_tokens", "extra_data"})
 
 
-class MessageRepository(MessageSearch, ReadRepository[Message]):
+class MessageRepository(MessageSearch, MessageTurns, ReadRepository[Message]):
     """Messages come by `append` alone: positions and counters are nobody's to set."""
 
     model = Message
@@ -112,40 +114,7 @@ class MessageRepository(MessageSearch, ReadRepository[Message]):
         key = valid_id(conversation_id, "conversation_id")
         if embedder is not None:
             messages, space = await self._embedded(key, messages, space, embedder)
-        talk = await self._lock(CONVERSATIONS.c.id == key)
-        if talk is None:
-            raise NotFoundError("Conversation", conversation_id)
-        places = Places(talk, self.session.settings.episode_gap)
-        records: list[MessageRecord] = []
-        waiting = iter(messages)
-        while batch := list(islice(waiting, BATCH)):
-            rows = [new_message(key, values) for values in batch]
-            vectors: list[Any] = [values.get("vector") for values in batch]
-            arrays, space = await valid_vectors(self.session, vectors, space)
-            known = await self._stored(
-                key, [row["id"] for row, given in zip(rows, batch, strict=True) if given.get("id")]
-            )
-            fresh: list[Row] = []
-            for row, given in zip(rows, batch, strict=True):
-                if row["id"] not in known:
-                    places.take(row, episode_given=given.get("episode") is not None)
-                    known[row["id"]] = row
-                    fresh.append(row)
-                elif known[row["id"]]["fingerprint"] != row["fingerprint"]:
-                    raise DuplicateError("pk_messages")
-                records.append(record_of(known[row["id"]]))
-            if fresh:
-                await (await self.session.core()).execute(sa.insert(MESSAGES), fresh)
-            pairs = [
-                (row["id"], array)
-                for row, array in zip(rows, arrays, strict=True)
-                if array is not None and known[row["id"]]["content"] == row["content"]
-            ]
-            if pairs and space is not None:
-                await store_vectors(self.session, MessageEmbedding, pairs, space)
-        if counters := places.counters():
-            await self._update(key, **counters)
-        return records
+        return await self._append(key, await self._locked(key), messages, space)
 
     async def history(
         self,
@@ -156,11 +125,15 @@ class MessageRepository(MessageSearch, ReadRepository[Message]):
         after: int | None = None,
         max_tokens: int | None = None,
         count_tokens: Callable[[MessageRecord], int] = estimate_tokens,
+        valid_only: bool = False,
     ) -> Sequence[MessageRecord]:
         """The newest messages in reading order, at most `last` of them (1 to 1000).
 
         `before` and `after` are positions: the ones just before it, or the ones just after it. With `max_tokens` only
         as many of the newest as fit it together, whole messages, by `count_tokens`. No such conversation: none.
+
+        `valid_only`: of these only what a model provider takes, docs/turns.md: a tool's call with its result directly
+        behind it, or neither; and no empty message of an assistant. So a cut separates no result from its call.
         """
         conditions = self._of(conversation_id)
         if before is not None:
@@ -172,11 +145,11 @@ class MessageRepository(MessageSearch, ReadRepository[Message]):
         statement = sa.select(*RECORD_COLUMNS).where(*conditions).order_by(order).limit(valid_limit(last, "last"))
         rows = (await (await self.session.core()).execute(statement)).mappings()
         found = [record_of(row) for row in rows]
+        newest_first = found[::-1] if onward else found
         if max_tokens is not None:
-            newest_first = found[::-1] if onward else found
-            found = fitting(newest_first, valid_limit(max_tokens, "max_tokens", MAX_INTEGER), count_tokens)
-            return found[::-1]
-        return found if onward else found[::-1]
+            newest_first = fitting(newest_first, valid_limit(max_tokens, "max_tokens", MAX_INTEGER), count_tokens)
+        in_order = newest_first[::-1]
+        return acceptable(in_order) if valid_only else in_order
 
     async def stream(self, conversation_id: UUID, *, after: int = 0) -> AsyncIterator[MessageRecord]:
         """Every message after a position, in reading order, memory flat; a statement for each 500."""
@@ -276,6 +249,46 @@ class MessageRepository(MessageSearch, ReadRepository[Message]):
         """The same for many (message, vector) pairs, in batches; how many were written."""
         return await put_vectors(self.session, MessageEmbedding, vectors, space)
 
+    async def _append(
+        self,
+        conversation_id: UUID,
+        talk: RowMapping,
+        messages: Iterable[Mapping[str, object]],
+        space: EmbeddingSpace | None,
+    ) -> Sequence[MessageRecord]:
+        """`append_many`, once the conversation is locked; `talk` is what `_lock` read of it."""
+        places = Places(talk, self.session.settings.episode_gap)
+        records: list[MessageRecord] = []
+        waiting = iter(messages)
+        while batch := list(islice(waiting, BATCH)):
+            rows = [new_message(conversation_id, values) for values in batch]
+            vectors: list[Any] = [values.get("vector") for values in batch]
+            arrays, space = await valid_vectors(self.session, vectors, space)
+            known = await self._stored(
+                conversation_id, [row["id"] for row, given in zip(rows, batch, strict=True) if given.get("id")]
+            )
+            fresh: list[Row] = []
+            for row, given in zip(rows, batch, strict=True):
+                if row["id"] not in known:
+                    places.take(row, episode_given=given.get("episode") is not None)
+                    known[row["id"]] = row
+                    fresh.append(row)
+                elif known[row["id"]]["fingerprint"] != row["fingerprint"]:
+                    raise DuplicateError("pk_messages")
+                records.append(record_of(known[row["id"]]))
+            if fresh:
+                await (await self.session.core()).execute(sa.insert(MESSAGES), fresh)
+            pairs = [
+                (row["id"], array)
+                for row, array in zip(rows, arrays, strict=True)
+                if array is not None and known[row["id"]]["content"] == row["content"]
+            ]
+            if pairs and space is not None:
+                await store_vectors(self.session, MessageEmbedding, pairs, space)
+        if counters := places.counters():
+            await self._update(conversation_id, **counters)
+        return records
+
     async def _embedded(
         self,
         conversation_id: UUID,
@@ -294,6 +307,12 @@ class MessageRepository(MessageSearch, ReadRepository[Message]):
     def _of(self, conversation_id: UUID) -> list[Condition]:
         key = valid_id(conversation_id, "conversation_id")
         return [MESSAGES.c.conversation_id == key, *visible(Message, self.session.owner_id)]
+
+    async def _locked(self, conversation_id: UUID) -> RowMapping:
+        talk = await self._lock(CONVERSATIONS.c.id == conversation_id)
+        if talk is None:
+            raise NotFoundError("Conversation", conversation_id)
+        return talk
 
     async def _lock(self, which: Condition) -> RowMapping | None:
         """Messages of a conversation are written by one unit at a time: its row is locked before any of them."""

@@ -10,7 +10,7 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from database import Session
-from database.errors import NotFoundError, StaleVersionError
+from database.errors import InvalidInputError, NotFoundError, StaleVersionError
 from models import Conversation, State
 from models.types import JsonValue
 from repositories.ownership import require_references, table_of, visible, writable
@@ -150,19 +150,35 @@ class StateRepository:
         statement = sa.delete(STATES).where(*_is(row), *writable(State, self.session.owner_id))
         return (await (await self.session.core()).execute(statement)).rowcount > 0
 
-    async def _one(self, statement: sa.Executable, values: Mapping[str, object] | None = None) -> StateRecord | None:
-        connection = await self.session.core()
-        row = (await connection.execute(statement, values)).mappings().one_or_none()
+    async def _one(self, statement: sa.Executable) -> StateRecord | None:
+        row = (await (await self.session.core()).execute(statement)).mappings().one_or_none()
         return None if row is None else StateRecord(**row)
 
     async def _write(self, row: Row, *, overwrite: bool) -> StateRecord | None:
         """None: there is no such conversation, or a state that must not be overwritten."""
         await require_references(self.session, State, [{**row, "conversation_id": None}])
-        owner_id = self.session.owner_id
-        values = row if owner_id is None else {**row, "owner_id": owner_id}
-        connection = await self.session.core()
-        statement = _write_statement(connection.dialect.name, owner_id is not None, overwrite)
-        return await self._one(statement, {f"new_{name}": value for name, value in values.items()})
+        return await write_state(self.session, row, overwrite=overwrite)
+
+
+async def write_state(session: Session, row: Row, *, overwrite: bool) -> StateRecord | None:
+    """One statement. Whether this owner may refer to what the row refers to is the caller's to ask."""
+    owner_id = session.owner_id
+    values = row if owner_id is None else {**row, "owner_id": owner_id}
+    connection = await session.core()
+    statement = _write_statement(connection.dialect.name, owner_id is not None, overwrite)
+    found = await connection.execute(statement, {f"new_{name}": value for name, value in values.items()})
+    written = found.mappings().one_or_none()
+    return None if written is None else StateRecord(**written)
+
+
+def new_state(conversation_id: UUID, values: Mapping[str, object]) -> Row:
+    """A valid state from the arguments of `set` by their names; raises InvalidInputError."""
+    for name in sorted(values.keys() - {"key", "value", "persona_id", "module_id"}):
+        raise InvalidInputError(name, "is nothing that a caller gives a state")
+    for name in sorted({"key", "value"} - values.keys()):
+        raise InvalidInputError(name, "is missing")
+    given: dict[str, Any] = dict(values)
+    return _valid(conversation_id, given["key"], given["value"], given.get("persona_id"), given.get("module_id"))
 
 
 @cache

@@ -117,6 +117,10 @@ BY_ID: dict[str, Call] = {
     "messages.append_many": lambda uow, ids: uow.messages.append_many(
         ids.conversation, [{"role": "user", "content": "x"}]
     ),
+    "messages.append_turn": lambda uow, ids: uow.messages.append_turn(
+        ids.conversation, [{"role": "user", "content": "x"}], states=[{"key": "x", "value": 1}]
+    ),
+    "messages.close_interrupted": lambda uow, ids: uow.messages.close_interrupted(ids.conversation),
     "messages.edit": lambda uow, ids: uow.messages.edit(ids.message, content="x", input_tokens=1),
     "messages.embed": lambda uow, ids: uow.messages.embed(ids.message, V),
     "messages.embed_many": lambda uow, ids: uow.messages.embed_many([(ids.message, V)]),
