@@ -11,6 +11,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from database.sqlite_trigrams import WORD, lowered
 from models import Base, Conversation, Message, Persona
 from repositories.search.words import asked_words
 
@@ -78,8 +79,9 @@ class FuzzyQuery:
 
 
 def fuzzy_words(text: str) -> list[str]:
-    """Raises InvalidInputError for what no text column takes."""
-    return asked_words(text)[:MOST_WORDS]
+    """Of letters and digits alone; raises InvalidInputError for what no text column takes."""
+    words = (part for word in asked_words(lowered(text)) for part in WORD.findall(word))
+    return list(dict.fromkeys(words))[:MOST_WORDS]
 
 
 def pieces_of(word: str) -> list[str]:

@@ -80,7 +80,7 @@ async def drop(database: Database) -> None:
 async def _have_extension(connection: AsyncConnection) -> None:
     installed = (await connection.exec_driver_sql(AVAILABLE)).scalar()
     if installed is None:
-        raise ConfigurationError()
+        raise ConfigurationError("this server has no pg_trgm, which fuzzy search needs; it is of PostgreSQL's contrib")
     if not installed:
         try:
             await connection.exec_driver_sql("CREATE EXTENSION IF NOT EXISTS pg_trgm")

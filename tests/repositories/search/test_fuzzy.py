@@ -37,7 +37,7 @@ async def say(uow: UnitOfWork, *texts: str, owner_id: str | None = None) -> None
     await uow.messages.append_many(talk.id, [{"role": "user", "content": text} for text in texts])
 
 
-TEXT = "Caroline's sister went to an adoption agency; they met Zoë, Юлия and 東京タワー there."
+TEXT = "Caroline's sister went to an adoption agency; they met Zoë, Юлия and 東京タワー there, Οδυσσεύς in İSTANBUL."
 
 # The mean, over the words of the question, of the best share of trigrams: each number was counted by hand.
 CASES = [
@@ -55,6 +55,9 @@ CASES = [
     ("юлия", 1.0),
     ("ЮЛИИ", 3 / 7),
     ("東京タワ", 4 / 7),
+    ("ΟΔΥΣΣΕΎΣ", 7 / 11),
+    ("İstanbul", 1.0),
+    ("zoe\u0308", (2 / 6)),
     ("zebra", None),
     ("sister zebra xylophone quartz", None),
     ("a", None),

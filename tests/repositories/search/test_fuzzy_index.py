@@ -1,0 +1,233 @@
+"""The fuzzy index holds what the tables hold, whichever way it was written; it comes and goes without a trace."""
+
+import asyncio
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+
+from database import Database, migrations
+from database.errors import ConfigurationError, DuplicateError
+from database.sqlite_trigrams import strict_word_similarity
+from repositories import UnitOfWork, build_fuzzy_index, drop_fuzzy_index
+from repositories.search import IndexState
+from repositories.search.fuzzy_postgres import KNOWS_LETTERS
+from repositories.search.postgres_index import ONE_BUILDER
+from tests.repositories.search.test_text_index import VOCABULARY, steps, write
+from tests.support import Copies, PostgresCopies, on_postgresql, on_sqlite
+
+TABLES = ["personas", "conversations", "messages"]
+
+
+async def assert_index_is_right(uow: UnitOfWork) -> None:
+    rows = await uow.fetch_all("SELECT id, content FROM messages")
+    for word in VOCABULARY:
+        found = {str(hit.row.id).replace("-", "") for hit in await uow.messages.similar(word, limit=1_000)}
+        assert found == {str(row["id"]).replace("-", "") for row in rows if word in str(row["content"])}
+
+
+async def assert_nothing_is_left_behind(uow: UnitOfWork) -> None:
+    """On SQLite the index has rows of its own: as many as the tables, and none for what is gone."""
+    if await uow.table_exists("messages_fuzzy_search"):
+        for table in TABLES:
+            rows = await uow.fetch_value(f"SELECT count(*) FROM {table}_fuzzy_search")
+            assert rows == await uow.fetch_value(f"SELECT count(*) FROM {table}")
+        vocabulary = "CREATE VIRTUAL TABLE temp.kept USING fts5vocab(main, messages_fuzzy_fts, row)"
+        await uow.execute(vocabulary)
+        kept = await uow.fetch_value("SELECT coalesce(sum(cnt), 0) FROM temp.kept")
+        texts = await uow.fetch_all("SELECT content FROM messages")
+        assert kept == sum(len(str(row["content"])) for row in texts)
+        await uow.execute("DROP TABLE temp.kept")
+
+
+async def test_after_any_script_of_writes(copies: Copies, backend: str) -> None:
+    url = await copies.migrated()
+    loop = asyncio.get_running_loop()
+    async with Database(url) as database:
+        await build_fuzzy_index(database)
+
+        @settings(max_examples=5)
+        @given(steps)
+        def check(script: list[tuple[Any, ...]]) -> None:
+            asyncio.run_coroutine_threadsafe(run(script), loop).result()
+
+        async def run(script: list[tuple[Any, ...]]) -> None:
+            async with database.sandbox(), UnitOfWork(database) as uow:
+                await write(uow, script)
+                await assert_index_is_right(uow)
+                await assert_nothing_is_left_behind(uow)
+
+        await asyncio.to_thread(check)
+    await copies.drop(url)
+
+
+async def test_names_and_titles_follow_too(fresh_database: Database) -> None:
+    await build_fuzzy_index(fresh_database)
+    async with UnitOfWork(fresh_database) as uow:
+        [first, second] = await uow.personas.create_many(
+            [{"name": "Melanie", "template": "t"}, {"name": "Joanna", "template": "t"}]
+        )
+        talk = await uow.conversations.create(title="Pottery")
+        await uow.personas.update(first, name="Caroline")
+        await uow.conversations.rename(talk.id, "Camping")
+        assert [hit.row.name for hit in await uow.personas.similar("melanie caroline joanna")] == ["Caroline", "Joanna"]
+        assert [hit.row.title for hit in await uow.conversations.similar("pottery camping")] == ["Camping"]
+        await uow.personas.delete(second)
+        await uow.conversations.delete(talk.id)
+        assert await uow.personas.similar("joanna") == ()
+        assert await uow.conversations.similar("camping") == ()
+        await assert_nothing_is_left_behind(uow)
+
+
+def states(found: Iterable[Any]) -> set[IndexState]:
+    return {index.state for index in found}
+
+
+async def test_it_comes_and_goes(fresh_database: Database, backend: str) -> None:
+    async with UnitOfWork(fresh_database) as uow:
+        await uow.personas.create(name="Melanie", template="t")
+    built = await build_fuzzy_index(fresh_database)
+    assert [index.table for index in built] == TABLES
+    assert states(built) == {IndexState.READY}
+    assert await build_fuzzy_index(fresh_database) == built
+    assert await migrations.drift(fresh_database.url) == []
+    await drop_fuzzy_index(fresh_database)
+    await drop_fuzzy_index(fresh_database)
+    names = "sqlite_master WHERE " if backend == "sqlite" else "pg_class WHERE rel"
+    assert await fresh_database.fetch_value(f"SELECT count(*) FROM {names}name LIKE '%fuzzy%'") == 0
+    async with UnitOfWork(fresh_database) as uow:
+        with pytest.raises(ConfigurationError):
+            await uow.personas.similar("melani")
+        await uow.personas.create(name="Melanie again", template="t")
+    await build_fuzzy_index(fresh_database)
+    async with UnitOfWork(fresh_database) as uow:
+        assert len(await uow.personas.similar("melani")) == 2
+
+
+async def test_what_was_left_unfinished_is_built_again(fresh_database: Database, backend: str) -> None:
+    async with UnitOfWork(fresh_database) as uow:
+        await uow.personas.create_many([{"name": "Melanie", "template": "t"}] * 2)
+    if backend == "postgresql":
+        # As a killed build does, a failed one leaves an index that is not valid.
+        async with fresh_database.autocommit() as connection:
+            with pytest.raises(DuplicateError):
+                await connection.exec_driver_sql(
+                    "CREATE UNIQUE INDEX CONCURRENTLY ix_fuzzy_personas_name ON personas (name)"
+                )
+    else:
+        await build_fuzzy_index(fresh_database)
+        await fresh_database.execute("DROP TRIGGER personas_fuzzy_insert")
+        await fresh_database.execute("UPDATE personas SET name = 'Caroline'")
+    async with UnitOfWork(fresh_database) as uow:
+        with pytest.raises(ConfigurationError):
+            await uow.personas.similar("melani")
+        await uow.personas.create(name="Joanna", template="t")
+    assert states(await build_fuzzy_index(fresh_database)) == {IndexState.READY}
+    async with UnitOfWork(fresh_database) as uow:
+        assert [hit.row.name for hit in await uow.personas.similar("joana")] == ["Joanna"]
+
+
+async def test_two_build_at_once_while_others_write(fresh_database: Database) -> None:
+    async def write_names() -> None:
+        for _ in range(20):
+            async with UnitOfWork(fresh_database) as uow:
+                await uow.personas.create(name="meanwhile", template="t")
+
+    one, two, _ = await asyncio.gather(
+        build_fuzzy_index(fresh_database), build_fuzzy_index(fresh_database), write_names()
+    )
+    assert states(one) == states(two) == {IndexState.READY}
+    async with UnitOfWork(fresh_database) as uow:
+        assert len(await uow.personas.similar("meanwile", limit=100)) == 20
+
+
+@on_sqlite
+async def test_a_row_that_is_replaced_a_vacuum_and_a_table_that_is_copied(
+    fresh_database: Database, backend: str, tmp_path: Path
+) -> None:
+    await build_fuzzy_index(fresh_database)
+    async with UnitOfWork(fresh_database) as uow:
+        talk = await uow.conversations.create(title="x")
+        for text in VOCABULARY * 2:
+            await uow.messages.append(talk.id, role="user", content=text)
+    await fresh_database.execute("DELETE FROM messages WHERE position % 3 = 0")
+    await fresh_database.execute("INSERT OR REPLACE INTO messages SELECT * FROM messages WHERE position > 4")
+    async with fresh_database.autocommit() as connection:
+        await connection.exec_driver_sql("VACUUM")
+    async with UnitOfWork(fresh_database) as uow:
+        await uow.messages.append(talk.id, role="user", content="zebra")
+        await assert_index_is_right(uow)
+        await assert_nothing_is_left_behind(uow)
+
+
+@on_postgresql
+async def test_a_server_without_the_extension_is_told_plainly(
+    fresh_database: Database, backend: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fuzzy = "repositories.search.fuzzy_postgres"
+    monkeypatch.setattr(f"{fuzzy}.AVAILABLE", "SELECT true WHERE false")
+    with pytest.raises(ConfigurationError, match="this server has no pg_trgm"):
+        await build_fuzzy_index(fresh_database)
+    monkeypatch.undo()
+    monkeypatch.setattr(f"{fuzzy}.KNOWS_LETTERS", KNOWS_LETTERS.replace("= 1", "= 0"))
+    with pytest.raises(ConfigurationError, match="LC_CTYPE"):
+        await build_fuzzy_index(fresh_database)
+
+
+@on_postgresql
+async def test_a_role_that_may_not_make_the_extension_is_told_plainly(
+    fresh_database: Database, backend: str, postgres_copies: PostgresCopies
+) -> None:
+    role = f"plain_{fresh_database.url.database}"
+    await postgres_copies.run(f'CREATE ROLE "{role}" LOGIN')
+    try:
+        async with Database(fresh_database.url.set(username=role)) as database:
+            with pytest.raises(ConfigurationError, match="may not make the extension"):
+                await build_fuzzy_index(database)
+    finally:
+        await postgres_copies.run(f'DROP ROLE "{role}"')
+
+
+@on_postgresql
+async def test_a_build_that_is_cancelled_leaves_nothing_behind(fresh_database: Database, backend: str) -> None:
+    async with fresh_database.autocommit() as connection:
+        await connection.exec_driver_sql(f"SELECT pg_advisory_lock({ONE_BUILDER})")
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(build_fuzzy_index(fresh_database), timeout=0.2)
+        await connection.exec_driver_sql(f"SELECT pg_advisory_unlock({ONE_BUILDER})")
+    assert await fresh_database.fetch_value("SHOW statement_timeout") == "30s"
+    assert await fresh_database.fetch_value("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'") == 0
+
+
+words = st.text("abéюß東İΣ", min_size=1, max_size=7)
+STRICT = sa.text("""
+SELECT CAST(strict_word_similarity(lower(word), lower(text)) AS float8)
+FROM unnest(CAST(:words AS text[]), CAST(:texts AS text[])) WITH ORDINALITY AS pair (word, text, place)
+ORDER BY place
+""")
+
+texts = st.text("abéюß東İΣ .—\n1", max_size=40)
+
+
+@on_postgresql
+async def test_sqlite_counts_as_pg_trgm_does(fresh_database: Database, backend: str) -> None:
+    """Each number of ours against the server's own, for words that run together and apart."""
+    await build_fuzzy_index(fresh_database)
+    loop = asyncio.get_running_loop()
+
+    @settings(max_examples=10, phases=[Phase.generate])
+    @given(st.lists(st.tuples(words, texts), min_size=20, max_size=40))
+    def check(pairs: list[tuple[str, str]]) -> None:
+        asyncio.run_coroutine_threadsafe(compare(pairs), loop).result()
+
+    async def compare(pairs: list[tuple[str, str]]) -> None:
+        values = {"words": [word for word, _ in pairs], "texts": [text for _, text in pairs]}
+        async with fresh_database.session() as session:
+            theirs = (await (await session.core()).execute(STRICT, values)).scalars().all()
+        assert [strict_word_similarity(word, text) for word, text in pairs] == theirs
+
+    await asyncio.to_thread(check)
