@@ -13,10 +13,10 @@ from pydantic import ConfigDict, ValidationError, field_validator
 from pydantic.fields import FieldInfo
 from sqlalchemy.orm.attributes import set_attribute
 from sqlmodel import Field, SQLModel
-from sqlmodel.sql.sqltypes import AutoString
+from sqlmodel.sql import sqltypes
 from uuid_utils.compat import uuid7
 
-from models.types import Money, StringEnum, check_integer, check_text, check_time
+from models.types import Money, StringEnum, UTCDateTime, check_integer, check_text, check_time
 
 SQLModel.metadata.naming_convention = {
     "pk": "pk_%(table_name)s",
@@ -109,10 +109,12 @@ def _portable(column: sa.Column[Any], fields: dict[str, FieldInfo]) -> list[sa.C
         column.type = StringEnum(kind)
         values = ", ".join(f"'{member.value}'" for member in kind)
         rules.append((f"{name}", f"{name} IN ({values})"))
-    elif isinstance(column.type, AutoString):
+    elif isinstance(column.type, sqltypes.AutoString):
         column.type = sa.Text()
     elif isinstance(column.type, sa.Integer):
         column.type = sa.BigInteger()
+    elif isinstance(column.type, sqltypes.UTCDateTime):
+        column.type = UTCDateTime()
     elif isinstance(column.type, sa.Numeric) and not isinstance(column.type, sa.Float):
         column.type = Money()
     if longest is not None:
