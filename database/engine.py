@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -13,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from database import postgres, sqlite
 from database.errors import TransactionError
-from database.health import IndexedColumns, VectorSupport
+from database.health import Damage, IndexedColumns, VectorSupport
 from database.settings import Settings
 from database.translation import translate
 
@@ -33,6 +34,10 @@ class Backend(Protocol):
     def vector_support(self, connection: Connection) -> VectorSupport: ...
 
     def indexed_columns(self, connection: Connection) -> IndexedColumns: ...
+
+    def damage(self, connection: Connection) -> Sequence[Damage]: ...
+
+    def rebuild_damaged(self, connection: Connection) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)

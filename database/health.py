@@ -40,6 +40,16 @@ class VectorSupport:
     least: str
 
 
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """What a database found wrong `count` times in a table or index; `rebuildable`: from the tables."""
+
+    place: str
+    what: str
+    count: int
+    rebuildable: bool
+
+
 IndexedColumns = Mapping[str, Sequence[Sequence[str | None]]]
 """Of each table the columns of its whole indexes, in their order; None stands for an expression."""
 

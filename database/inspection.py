@@ -8,7 +8,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from database.engine import backend_of
-from database.health import VectorSupport
+from database.health import Damage, VectorSupport
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,16 @@ async def vector_support(connection: AsyncConnection) -> VectorSupport:
 async def foreign_keys_without_index(connection: AsyncConnection) -> Sequence[ForeignKey]:
     """Those whose columns no whole index begins with: deleting a parent's row reads all of such a table."""
     return await connection.run_sync(_without_index)
+
+
+async def damage(connection: AsyncConnection) -> Sequence[Damage]:
+    """What the database finds wrong with its own pages and indexes; reads all of a file."""
+    return await connection.run_sync(backend_of(connection.dialect.name).damage)
+
+
+async def rebuild_damaged(connection: AsyncConnection) -> None:
+    """Make the damaged indexes again from their tables, in the transaction of the caller."""
+    await connection.run_sync(backend_of(connection.dialect.name).rebuild_damaged)
 
 
 def _without_index(connection: Connection) -> Sequence[ForeignKey]:

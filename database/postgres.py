@@ -2,6 +2,7 @@
 
 import ssl
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -12,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from database.errors import ConfigurationError, StoreError
-from database.health import IndexedColumns, VectorSupport
+from database.health import Damage, IndexedColumns, VectorSupport
 from database.settings import Settings
 from database.translation import translate
 from models.types import dump_json
@@ -81,6 +82,23 @@ def indexed_columns(connection: Connection) -> IndexedColumns:
     for table, columns in connection.execute(sa.text(INDEXED_COLUMNS)):
         found.setdefault(table, []).append(columns)
     return found
+
+
+INVALID = """
+SELECT i.relname AS name FROM pg_index AS x JOIN pg_class AS i ON i.oid = x.indexrelid
+WHERE NOT x.indisvalid AND i.relname NOT LIKE 'ix\\_hnsw\\_%' AND pg_table_is_visible(i.oid) ORDER BY i.relname
+"""
+"""But for the indexes of embedding spaces, whose own command builds them."""
+
+
+def damage(connection: Connection) -> Sequence[Damage]:
+    """Indexes that no query uses. Damaged pages the server finds itself, if the cluster has data checksums."""
+    return [Damage(name, "is an invalid index", 1, True) for name in connection.scalars(sa.text(INVALID))]
+
+
+def rebuild_damaged(connection: Connection) -> None:
+    for name in connection.scalars(sa.text(INVALID)).all():
+        connection.exec_driver_sql(f'REINDEX INDEX "{name}"')
 
 
 def _tls(url: sa.URL) -> tuple[sa.URL, dict[str, Any]]:

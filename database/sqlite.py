@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import sqlite3
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
 import aiosqlite
@@ -18,6 +19,9 @@ from database.errors import ConfigurationError
 from database.health import IndexedColumns, VectorSupport
 from database.settings import Settings
 from database.sqlite_functions import register
+from database.sqlite_integrity import damage as damage
+from database.sqlite_integrity import rebuild_damaged as rebuild_damaged
+from database.sqlite_measures import register_measures
 from database.url import is_memory, make_parent_folder
 from models.types import dump_json
 
@@ -76,7 +80,8 @@ def _create_engine(url: sa.URL, settings: Settings, pool_size: int, max_overflow
     def connect(path: str, **options: Any) -> aiosqlite.Connection:
         # isolation_level None: the driver begins nothing by itself, so that our BEGIN is the one that counts.
         options["isolation_level"] = None
-        return _Connection(lambda: register(sqlite3.connect(path, **options)), iter_chunk_size=64)
+        opened = partial(sqlite3.connect, path, **options)
+        return _Connection(lambda: register_measures(register(opened())), iter_chunk_size=64)
 
     engine = create_async_engine(
         url,

@@ -71,6 +71,8 @@ STATEMENT_FAULTS: dict[str, tuple[type[StoreError], str]] = {
     "3D000": (ConfigurationError, "the server has no such database"),
     "SQLITE_CANTOPEN": (ConfigurationError, "the database file cannot be opened"),
     "SQLITE_CORRUPT": (CorruptionError, "the database file is damaged"),
+    "SQLITE_CORRUPT_VTAB": (CorruptionError, "the text index of the database file is damaged"),
+    "SQLITE_CORRUPT_INDEX": (CorruptionError, "an index of the database file is damaged"),
     "SQLITE_NOTADB": (CorruptionError, "the file is not a database"),
     "XX001": (CorruptionError, "the server found damaged data"),
     "XX002": (CorruptionError, "the server found a damaged index"),
