@@ -16,6 +16,7 @@ from database import postgres, sqlite
 from database.errors import TransactionError
 from database.health import Damage, IndexedColumns, VectorSupport
 from database.settings import Settings
+from database.sqlite_connection import StatementCancelled
 from database.translation import translate
 
 logger = logging.getLogger(__name__)
@@ -84,7 +85,7 @@ def backend_of(dialect_name: str) -> Backend:
 
 def in_our_words(error: BaseException, *, disconnected: bool = False) -> BaseException | None:
     """What the caller shall see instead of a driver's error; None: the error itself."""
-    if isinstance(error, sqlite.StatementCancelled):
+    if isinstance(error, StatementCancelled):
         return asyncio.CancelledError()
     return translate(error, disconnected=disconnected)
 
@@ -99,7 +100,7 @@ def _listen(engine: Engine, slow_query_ms: float) -> None:
     def failed(context: ExceptionContext) -> BaseException | None:
         connection, error = context.connection, context.original_exception
         in_database = isinstance(context.sqlalchemy_exception, sa.exc.DBAPIError)
-        stopped = isinstance(error, sqlite.StatementCancelled)
+        stopped = isinstance(error, StatementCancelled)
         if connection is not None and (in_database or stopped) and not context.is_disconnect:
             connection.info[BROKEN] = True
         return in_our_words(error, disconnected=context.is_disconnect)

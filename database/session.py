@@ -10,7 +10,7 @@ from sqlalchemy.exc import PendingRollbackError
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from database.errors import TransactionError
+from database.errors import StoreError, TransactionError
 from database.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -52,14 +52,22 @@ class Session(AsyncSession):
         """A savepoint: an exception inside undoes what was done inside, and its hooks, and goes on outward."""
         before = len(self._hooks)
         await self.core()
+        first: BaseException | None = None
         try:
             async with self.begin_nested():
                 # SQLAlchemy sends SAVEPOINT with the first use: a connection taken before would slip past it.
                 await self.connection()
-                yield self
-                await self.flush()
-        except BaseException:
+                try:
+                    yield self
+                    await self.flush()
+                except BaseException as error:
+                    first = error
+                    raise
+        except BaseException as error:
             del self._hooks[before:]
+            if first is not None and isinstance(error, StoreError):
+                # The savepoint may be gone, and fails too: a write that SQLite has to stop takes the whole unit along.
+                raise first from first.__cause__
             raise
 
     def on_commit(self, hook: Hook) -> None:

@@ -1,11 +1,8 @@
 """How we connect to SQLite: one writer in fair order, readers beside it, real transactions, vector distances."""
 
-import asyncio
-import contextlib
 import sqlite3
-from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 
 import aiosqlite
 import numpy as np
@@ -18,15 +15,13 @@ from sqlalchemy.pool import AsyncAdaptedQueuePool
 from database.errors import ConfigurationError
 from database.health import IndexedColumns, VectorSupport
 from database.settings import Settings
+from database.sqlite_connection import StoppableConnection
 from database.sqlite_functions import register
 from database.sqlite_integrity import damage as damage
 from database.sqlite_integrity import rebuild_damaged as rebuild_damaged
 from database.sqlite_measures import register_measures
 from database.url import is_memory, make_parent_folder
 from models.types import dump_json
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 LEAST_LIBRARY = (3, 35)
 READ_ONLY = "persona_store_read_only"
@@ -52,6 +47,11 @@ def read_only(engine: AsyncEngine) -> AsyncEngine:
 def autocommit(engine: AsyncEngine) -> AsyncEngine:
     """The same pool; each statement by itself, outside of any transaction."""
     return engine.execution_options(**{AUTOCOMMIT: True})
+
+
+def unhurried(connection: Connection) -> None:
+    """No statement of this transaction is stopped for the time that it takes; for upkeep."""
+    _driver(connection).limit = 0
 
 
 def vector_support(connection: Connection) -> VectorSupport:
@@ -81,7 +81,7 @@ def _create_engine(url: sa.URL, settings: Settings, pool_size: int, max_overflow
         # isolation_level None: the driver begins nothing by itself, so that our BEGIN is the one that counts.
         options["isolation_level"] = None
         opened = partial(sqlite3.connect, path, **options)
-        return _Connection(lambda: register_measures(register(opened())), iter_chunk_size=64)
+        return StoppableConnection(lambda: register_measures(register(opened())), iter_chunk_size=64)
 
     engine = create_async_engine(
         url,
@@ -114,59 +114,21 @@ def _create_engine(url: sa.URL, settings: Settings, pool_size: int, max_overflow
     @event.listens_for(engine.sync_engine, "begin")
     def begin(connection: Connection) -> None:
         options = connection.get_execution_options()
+        driver = _driver(connection)
+        # Not yet: how long BEGIN waits for another process that writes is for busy_timeout to say.
+        driver.limit = 0
         reads = options.get(READ_ONLY, False)
         if reads or is_memory(url):
             # In memory the one connection serves both kinds of unit, so each says which it is.
             connection.exec_driver_sql(f"PRAGMA query_only={'ON' if reads else 'OFF'}")
         if not options.get(AUTOCOMMIT, False):
             connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+            driver.limit = settings.statement_timeout_ms / 1000
 
     return engine
 
 
-class StatementCancelled(Exception):
-    """The task was cancelled and its statement has been stopped; the connection is as good as before.
-
-    Not a CancelledError until it has passed SQLAlchemy, which would throw the connection away: with it the whole
-    database in memory, or a cursor that keeps the write lock until the garbage collector finds it.
-    """
-
-
-class _Connection(aiosqlite.Connection):
-    """Stops the statement of a cancelled task; alone it would run to its end in its thread."""
-
-    async def _execute(self, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        execute: Callable[..., Awaitable[T]] = super()._execute
-        # aiosqlite logs the call at DEBUG: without arguments of its own it shows no values.
-        work = asyncio.ensure_future(execute(lambda: fn(*args, **kwargs)))
-        try:
-            return await asyncio.shield(work)
-        except asyncio.CancelledError:
-            if self._connection is None:
-                raise
-            if isinstance(getattr(fn, "__self__", None), sqlite3.Cursor) and fn.__name__ == "close":
-                return await _cancelled_later(work)
-            while not work.done():
-                # Again and again: while its thread has not come to the statement, there is nothing to stop.
-                self._connection.interrupt()
-                # And whole: to be cancelled once more would leave it running, with its lock.
-                with contextlib.suppress(asyncio.CancelledError):
-                    await asyncio.wait([work], timeout=0.01)
-            raise StatementCancelled from work.exception()
-
-
-async def _cancelled_later(closing: "asyncio.Future[T]") -> T:
-    """The end of `closing`; the task is cancelled again where it waits next.
-
-    SQLAlchemy closes a cursor when its statement is over, and passes over whatever that raises: the cancellation would
-    be lost, and with it a caller's time limit.
-    """
-    task = asyncio.current_task()
-    assert task is not None
-    while not closing.done():
-        with contextlib.suppress(asyncio.CancelledError):
-            await asyncio.wait([closing])
-    # Who counts cancellations, as asyncio.timeout() does, shall see no more of them than there were.
-    task.uncancel()
-    task.cancel()
-    return closing.result()
+def _driver(connection: Connection) -> StoppableConnection:
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, StoppableConnection)
+    return driver

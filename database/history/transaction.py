@@ -12,7 +12,7 @@ from sqlalchemy.engine import Connection, Engine, ExecutionContext
 from sqlalchemy.engine.interfaces import DBAPICursor
 
 from database.postgres import LEAST_PGVECTOR
-from database.sqlite import READ_ONLY
+from database.sqlite import READ_ONLY, unhurried
 
 LOCK = 6_137_402_116
 """Any number that no other program on the server locks: who migrates holds it."""
@@ -74,6 +74,7 @@ def _on_sqlite(context: MigrationContext, seconds: int) -> Iterator[None]:
         if _reads(context):
             connection.execution_options(**{READ_ONLY: True})
         with context.begin_transaction():
+            unhurried(connection)
             before = context.get_current_heads()
             yield
             if context.get_current_heads() != before:

@@ -14,6 +14,8 @@ from tests.support import on_postgresql, on_sqlite
 ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
 MANY_ROWS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n"
 
+ENDLESS_WRITE = f"INSERT INTO notes {MANY_ROWS} WHERE i > 1"
+
 SHORT = {"sqlite_busy_timeout_ms": 1, "pool_timeout": 5}
 """Who is blocked by a lock that was left behind fails at once."""
 
@@ -61,7 +63,7 @@ async def endless_unit(database: Database, statement: str, *, first: str = "INSE
         await connection.execute(sa.text(statement))
 
 
-@pytest.mark.parametrize("statement", [ENDLESS, MANY_ROWS, f"INSERT INTO notes {MANY_ROWS} WHERE i > 1"])
+@pytest.mark.parametrize("statement", [ENDLESS, MANY_ROWS, ENDLESS_WRITE])
 async def test_a_statement_is_stopped(database: Database, statement: str) -> None:
     for _ in range(3):
         await cancelled(asyncio.create_task(endless_unit(database, statement)))
@@ -89,12 +91,13 @@ async def test_a_read_is_stopped(database: Database) -> None:
     await assert_as_good_as_new(database)
 
 
-async def test_a_savepoint_is_undone_with_its_unit(database: Database) -> None:
+@pytest.mark.parametrize("statement", [ENDLESS, ENDLESS_WRITE])
+async def test_a_savepoint_is_undone_with_its_unit(database: Database, statement: str) -> None:
     async def unit() -> None:
         async with database.transaction() as session:
             await (await session.core()).execute(sa.text("INSERT INTO notes VALUES (1)"))
             async with session.nested():
-                await (await session.core()).execute(sa.text(ENDLESS))
+                await (await session.core()).execute(sa.text(statement))
 
     await cancelled(asyncio.create_task(unit()))
     await assert_as_good_as_new(database)
