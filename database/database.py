@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from database import migrations
-from database.engine import Engines, create_engines, in_our_words, is_broken
+from database.engine import BROKEN, Engines, create_engines, in_our_words, is_broken
 from database.errors import (
     CommitUnknownError,
     ConnectionLostError,
@@ -231,18 +231,29 @@ class Database(RawSql):
             await _to_its_end(session.close())
 
     async def _commit(self, session: Session) -> None:
+        connection = await session.connection()
         try:
             await session.commit()
         except ConnectionLostError as error:
             if never_sent(error):
                 raise
             raise CommitUnknownError(error.code) from error
+        except Exception:
+            if self._sandbox is None:
+                await connection.run_sync(_undo_refused)
+            raise
 
     @asynccontextmanager
     async def _statements(self, *, writes: bool) -> AsyncIterator[AsyncConnection]:
         unit = self.transaction() if writes else self.session()
         async with unit as session:
             yield await session.connection()
+
+
+def _undo_refused(connection: sa.Connection) -> None:
+    """After a COMMIT that was refused: SQLite keeps that transaction open, and SQLAlchemy takes it for ended."""
+    connection.connection.rollback()
+    connection.info.pop(BROKEN, None)
 
 
 async def _to_its_end(work: Awaitable[T]) -> T:
