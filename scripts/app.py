@@ -15,6 +15,8 @@ COMMANDS = {
     "test": ("scripts.test", "Run the tests on SQLite and PostgreSQL."),
     "migrate": ("scripts.migrate", "Bring the database to the newest revision."),
     "check": ("scripts.check", "Look for what will bite: drift, missing indexes, old servers."),
+    "backup": ("scripts.backup", "Copy the whole database into one file, while others write."),
+    "restore": ("scripts.restore", "Put a backup back, and look at it before it is called good."),
     "health": ("scripts.health", "Say whether the database answers, and what it is."),
     "seed": ("scripts.seed", "Store two sample personas with their modules."),
     "import": ("scripts.importing", "Store conversations from a file of JSON lines."),

