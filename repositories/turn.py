@@ -32,7 +32,8 @@ def call_id(call: object) -> str | None:
 
 
 def answers(messages: Sequence[Said]) -> dict[int, dict[str, int]]:
-    """For the place of each message with calls: by the id of a call, the place of its result, where there is one.
+    """For the place of each message with calls: by the id of a call, the place of its result, where there is one, in
+    the order of the results.
 
     A result answers the nearest call before it that has its id and no result yet: some providers count their calls
     from 0 in every answer.
@@ -109,7 +110,7 @@ def acceptable(records: Sequence[MessageRecord]) -> list[MessageRecord]:
         if record.role is Role.ASSISTANT and not calls and not record.content.strip():
             continue
         kept.append(record if record.tool_calls == (calls or None) else replace(record, tool_calls=calls or None))
-        for id, answer in sorted(results.items(), key=lambda pair: pair[1]):
+        for id, answer in results.items():
             kept.append(replace(records[answer], tool_call_id=names[id], tool_calls=None))
     return kept
 

@@ -98,7 +98,14 @@ async def test_a_turn_sent_again_changes_nothing(uow: UnitOfWork, talk: UUID, st
 
 async def test_a_turn_begins_with_the_results_of_open_calls(uow: UnitOfWork, talk: UUID, statements: Counted) -> None:
     await uow.messages.append_many(talk, [user(), asks("a"), asks("b", "c"), result("b")])
-    for turn in ([result("c"), asks("d")], [result("b")], [user(), result("c")], [result("c"), result("c")]):
+    one_open_behind_another = [result("c"), says(), result("a")]
+    for turn in (
+        [result("c"), asks("d")],
+        [result("b")],
+        [user(), result("c")],
+        [result("c"), result("c")],
+        one_open_behind_another,
+    ):
         with pytest.raises(InvalidInputError):
             await uow.messages.append_turn(talk, turn)
     with statements() as seen:
@@ -238,7 +245,12 @@ async def test_two_close_at_once_and_one_does_it(fresh_database: Database) -> No
         async with UnitOfWork(fresh_database) as uow:
             return len(await uow.messages.close_interrupted(talk))
 
-    assert sorted(await asyncio.gather(*(close() for _ in range(4)))) == [0, 0, 0, 2]
+    async with UnitOfWork(fresh_database) as uow:
+        assert len(await uow.messages.close_interrupted(talk)) == 2
+        second = asyncio.create_task(close())
+        await asyncio.wait([second], timeout=0.1)
+        assert not second.done(), "it waits for what the first one does"
+    assert await second == 0
     async with fresh_database.session() as session:
         assert refusal(await MessageRepository(session).history(talk)) is None
 
@@ -284,6 +296,11 @@ async def test_a_valid_history(uow: UnitOfWork, talk: UUID, statements: Counted)
         "3 assistant 0-3",
         "4 tool 0-3",
     ], "an id is used once in a request"
+    assert await valid(asks("0"), user(), asks("0"), result("0")) == [
+        "2 user",
+        "3 assistant 0",
+        "4 tool 0",
+    ], "the result is the nearest call's"
     assert await valid(asks("0", "0"), result("0"), result("0")) == ["1 assistant 0", "2 tool 0"]
 
 
