@@ -21,6 +21,7 @@ from benchmarks.measures import CUTS, Answer, Quality, quality
 from database import Database
 from models import EmbeddingSpace
 from repositories import MessageRepository, UnitOfWork
+from repositories.search import Mode
 from scripts.console import AsJson, emit, err, run
 from scripts.postgres import EmbeddedPostgres
 
@@ -31,22 +32,34 @@ class Databases(StrEnum):
     BOTH = "both"
 
 
-Ask = Callable[[MessageRepository, Question, UUID, EmbeddingSpace], Awaitable[Sequence[UUID]]]
+class ModeName(StrEnum):
+    AUTO = "auto"
+    EXACT = "exact"
+    APPROXIMATE = "approximate"
 
 
-async def by_vector(messages: MessageRepository, question: Question, talk: UUID, space: EmbeddingSpace) -> list[UUID]:
-    found = await messages.search(vector=question.vector, space=space, conversation_id=talk, limit=max(CUTS))
+Ask = Callable[[MessageRepository, Question, UUID, EmbeddingSpace, Mode], Awaitable[Sequence[UUID]]]
+
+
+async def by_vector(
+    messages: MessageRepository, question: Question, talk: UUID, space: EmbeddingSpace, mode: Mode
+) -> list[UUID]:
+    found = await messages.search(vector=question.vector, space=space, conversation_id=talk, limit=max(CUTS), mode=mode)
     return [hit.message.id for hit in found]
 
 
-async def by_text(messages: MessageRepository, question: Question, talk: UUID, space: EmbeddingSpace) -> list[UUID]:
-    found = await messages.search(question.text, conversation_id=talk, limit=max(CUTS))
+async def by_text(
+    messages: MessageRepository, question: Question, talk: UUID, space: EmbeddingSpace, mode: Mode
+) -> list[UUID]:
+    found = await messages.search(question.text, conversation_id=talk, limit=max(CUTS), mode=mode)
     return [hit.message.id for hit in found]
 
 
-async def by_both(messages: MessageRepository, question: Question, talk: UUID, space: EmbeddingSpace) -> list[UUID]:
+async def by_both(
+    messages: MessageRepository, question: Question, talk: UUID, space: EmbeddingSpace, mode: Mode
+) -> list[UUID]:
     found = await messages.search(
-        question.text, vector=question.nameless, space=space, conversation_id=talk, limit=max(CUTS)
+        question.text, vector=question.nameless, space=space, conversation_id=talk, limit=max(CUTS), mode=mode
     )
     return [hit.message.id for hit in found]
 
@@ -69,6 +82,7 @@ class Result:
 def command(
     folder: Annotated[Path, typer.Argument(help="Conversations as NAME.jsonl and NAME.npz.", exists=True)],
     db: Annotated[Databases, typer.Option(help="Where to measure.")] = Databases.BOTH,
+    mode: Annotated[ModeName, typer.Option(help="Compare all of a scope, or its candidates.")] = ModeName.AUTO,
     as_json: AsJson = False,
 ) -> None:
     """Store the conversations of a folder, ask all their questions, and say how much of the evidence is found.
@@ -81,11 +95,11 @@ def command(
     for name, place in PLACES.items():
         if db in (name, Databases.BOTH):
             with place() as url:
-                results += run(measure(name, url, talks))
+                results += run(measure(name, url, talks, mode.value))
     emit(results if as_json else _as_table(results), as_json=as_json)
 
 
-async def measure(name: str, url: str, talks: Sequence[Talk]) -> list[Result]:
+async def measure(name: str, url: str, talks: Sequence[Talk], mode: Mode = "auto") -> list[Result]:
     async with Database(url) as database:
         await database.migrate()
         async with UnitOfWork(database) as uow:
@@ -98,11 +112,17 @@ async def measure(name: str, url: str, talks: Sequence[Talk]) -> list[Result]:
             async with UnitOfWork(database) as uow:
                 other_vectors = {id: vector[:8] for id, vector in talk.vectors.items()}
                 ids.append(await store(uow, talk, [(space, talk.vectors), (other, other_vectors)]))
-        return [await _ask_all(database, name, way, talks, ids, space) for way in WAYS]
+        return [await _ask_all(database, name, way, talks, ids, space, mode) for way in WAYS]
 
 
 async def _ask_all(
-    database: Database, name: str, way: str, talks: Sequence[Talk], ids: Sequence[UUID], space: EmbeddingSpace
+    database: Database,
+    name: str,
+    way: str,
+    talks: Sequence[Talk],
+    ids: Sequence[UUID],
+    space: EmbeddingSpace,
+    mode: Mode,
 ) -> Result:
     answers: list[tuple[int, Answer[UUID]]] = []
     times: list[float] = []
@@ -114,7 +134,7 @@ async def _ask_all(
             pairs, f"{name}: {way}", console=err, disable=not err.is_terminal, transient=True
         ):
             start = time.perf_counter()
-            found = await WAYS[way](messages, question, id, space)
+            found = await WAYS[way](messages, question, id, space, mode)
             times.append(time.perf_counter() - start)
             agreed += set(found[:10]) == set(_nearest(talk, question.vector))
             if question.evidence:
@@ -132,6 +152,10 @@ def _nearest(talk: Talk, query: Vector) -> list[UUID]:
     return [ids[place] for place in np.argsort(-scores)[:10]]
 
 
+OPTIONS = {"shared_buffers": "1GB", "maintenance_work_mem": "1GB"}
+"""Of the server: room for the rows and for the graph of an index while it is built."""
+
+
 @contextmanager
 def _sqlite() -> Iterator[str]:
     with tempfile.TemporaryDirectory() as folder:
@@ -140,7 +164,7 @@ def _sqlite() -> Iterator[str]:
 
 @contextmanager
 def _postgres() -> Iterator[str]:
-    with EmbeddedPostgres() as server:
+    with EmbeddedPostgres(options=OPTIONS) as server:
         yield server.url()
 
 

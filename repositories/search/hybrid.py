@@ -20,6 +20,10 @@ NARROW = 5_000
 EVERYTHING = 2**62
 """More rows than there are: all of any scope is compared."""
 
+MOST_MATCHES = 5_000
+"""Rows that hold a word, for the word to tell something: one that more rows hold counts only where no other is asked.
+No scope that is compared whole has so many."""
+
 CANDIDATES_A_HIT = 4
 LEAST_CANDIDATES = 200
 """Of each kind in a wide scope; recall from 100 of each equals that of the whole (docs/ranking.md)."""
@@ -33,6 +37,7 @@ TYPES: dict[str, sa.types.TypeEngine[Any]] = {
     "vector": Vector(),
     "space": sa.Uuid(),
     "narrow": sa.BigInteger(),
+    "matches": sa.BigInteger(),
     "candidates": sa.BigInteger(),
     "limit": sa.BigInteger(),
 }
@@ -78,7 +83,10 @@ class Pieces:
     @property
     def complete(self) -> str:
         """Besides a narrow scope: words alone compare all that hold one of them, as far as these are candidates."""
-        return "" if self.vectors else "OR (SELECT count(*) FROM lexical) <= :candidates"
+        if self.vectors:
+            return ""
+        return """OR (SELECT count(*) FROM lexical) <= :candidates
+        AND NOT EXISTS (SELECT 1 FROM telling WHERE times > :matches)"""
 
 
 def weight(part: str) -> str:
@@ -92,18 +100,20 @@ def bound(
     types: Mapping[str, sa.types.TypeEngine[Any]],
     columns: Sequence[sa.ColumnClause[Any]],
 ) -> sa.TextualSelect:
-    """`sql` with the types of its parameters, and of the columns that it answers before `score` and `complete`."""
+    """`sql` with the types of its parameters, and of the columns that it answers before `score`, whether the scope is
+    compared whole (`complete`), and how many of the nearest are candidates (`met`)."""
     text = sa.text(sql)
     known = TYPES | {weight(field.name): sa.Float() for field in fields(ranking)} | dict(types)
     asked = (sa.bindparam(name, type_=kind) for name, kind in known.items() if name in text._bindparams)
     text = text.bindparams(*asked)
-    return text.columns(*columns, sa.column("score", sa.Float), sa.column("complete", sa.Boolean))
+    return text.columns(*columns, sa.column("score", sa.Float), sa.column("complete", sa.Boolean), sa.column("met"))
 
 
 def parameters(query: HybridQuery, ranking: Ranking | RecallRanking) -> dict[str, object]:
     """Those of every search; what one database or one table has besides is added to them."""
     return {
         "narrow": query.narrow,
+        "matches": EVERYTHING if query.mode == "exact" else MOST_MATCHES,
         "candidates": query.candidates,
         "limit": query.limit,
         **{weight(field.name): getattr(ranking, field.name) for field in fields(ranking)},

@@ -25,10 +25,13 @@ WITH reach AS MATERIALIZED (
 ),
 {words},
 {found},
+telling AS MATERIALIZED (
+    SELECT n, count(*) AS times FROM found GROUP BY n
+),
 rarity AS MATERIALIZED (
-    SELECT n, ln(1 + ({greatest}((SELECT memories FROM reach), count(*)) - count(*) + 0.5) / (count(*) + 0.5)) AS weight
-    FROM found
-    GROUP BY n
+    SELECT n, ln(1 + ({greatest}((SELECT memories FROM reach), times) - times + 0.5) / (times + 0.5)) AS weight
+    FROM telling
+    WHERE times <= :matches OR (SELECT min(times) FROM telling) > :matches
 ),
 lexical AS MATERIALIZED (
     SELECT id,
@@ -63,7 +66,7 @@ ranked AS (
     LIMIT :limit
 )
 SELECT {read}, ranked.score AS score,
-    (SELECT memories FROM reach) <= :narrow {complete} AS complete
+    (SELECT memories FROM reach) <= :narrow {complete} AS complete, (SELECT count(*) FROM near) AS met
 FROM ranked JOIN conversation_memory AS r ON r.id = ranked.id
 ORDER BY ranked.score DESC, ranked.id
 """

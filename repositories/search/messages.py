@@ -41,21 +41,26 @@ named AS MATERIALIZED (
 speaker AS MATERIALIZED (
     SELECT CASE WHEN count(DISTINCT name) = 1 THEN min(name) END AS name FROM named
 ),
-hits AS MATERIALIZED (
-    SELECT n, id, conversation_id, position, episode, size
+telling AS MATERIALIZED (
+    SELECT n, count(*) AS times
     FROM found
     WHERE word NOT IN (SELECT word FROM named)
         OR (SELECT count(DISTINCT word) FROM named) = (SELECT count(*) FROM words)
+    GROUP BY n
 ),
 rarity AS MATERIALIZED (
-    SELECT n, ln(1 + ((SELECT messages FROM reach) - count(*) + 0.5) / (count(*) + 0.5)) AS weight
-    FROM hits
-    GROUP BY n
+    SELECT n, ln(1 + ({greatest}((SELECT messages FROM reach), times) - times + 0.5) / (times + 0.5)) AS weight
+    FROM telling
+    WHERE times <= :matches OR (SELECT min(times) FROM telling) > :matches
+),
+hits AS MATERIALIZED (
+    SELECT found.n, weight, id, conversation_id, position, episode, size
+    FROM found JOIN rarity ON rarity.n = found.n
 ),
 lexical AS MATERIALIZED (
     SELECT id, conversation_id, position,
         sum(weight * {k1_plus_1} / (1 + {k1} * ({one_minus_b} + {b} * size / (SELECT avg(size) FROM hits)))) AS score
-    FROM hits JOIN rarity ON rarity.n = hits.n
+    FROM hits
     GROUP BY id, conversation_id, position
 ),
 episode_hits AS MATERIALIZED (
@@ -122,7 +127,7 @@ ranked AS (
     SELECT p.*, {total} AS score FROM parts AS p ORDER BY score DESC, id LIMIT :limit
 )
 SELECT {read}, {part_names}, ranked.score AS score,
-    (SELECT messages FROM reach) <= :narrow {complete} AS complete
+    (SELECT messages FROM reach) <= :narrow {complete} AS complete, (SELECT count(*) FROM near) AS met
 FROM ranked JOIN messages AS r ON r.id = ranked.id
 ORDER BY ranked.score DESC, ranked.id
 """

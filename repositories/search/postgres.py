@@ -4,12 +4,24 @@ The two never meet in a plan: an index over half precision cannot answer a quest
 search is exact whatever the planner chooses.
 """
 
+from collections.abc import Sequence
+
+from sqlalchemy.engine import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from models import Metric
 from repositories.search.contract import Found, VectorQuery
+from repositories.search.hybrid import NARROW
 from repositories.search.literals import space_literals
-from repositories.search.postgres_index import OPERATORS, build_indexes, drop_indexes, indexes, is_ready
+from repositories.search.postgres_index import (
+    OPERATORS,
+    READY,
+    build_indexes,
+    drop_indexes,
+    index_parameters,
+    indexes,
+    is_ready,
+)
 from repositories.search.postgres_memories import memories
 from repositories.search.postgres_messages import holds, messages
 
@@ -28,6 +40,25 @@ WITH nearest AS (
 SELECT {columns}, {score} AS score FROM nearest ORDER BY distance, id
 """
 
+EXACT_IF_NARROW = """
+WITH reach AS MATERIALIZED (
+    SELECT count(*) > :narrow AS wide
+    FROM (SELECT 1 FROM {row_table} AS r WHERE true{conditions} LIMIT :counted) AS the_first
+), indexed AS MATERIALIZED (
+    {ready} AND (SELECT wide FROM reach)
+), nearest AS (
+    SELECT {read}, {vectors}.embedding {operator} CAST(:vector AS vector) AS distance
+    FROM {rows}
+    WHERE {vectors}.embedding_space_id = {space}{conditions} AND NOT (SELECT wide FROM reach)
+    ORDER BY distance, r.id
+    LIMIT :limit
+)
+SELECT {columns}, {score} AS score, wide, EXISTS (SELECT 1 FROM indexed) AS indexed
+FROM reach LEFT JOIN nearest ON true
+ORDER BY distance, id
+"""
+"""One row at least, which says of a wide scope whether it has an index; the unit is set to use it well then."""
+
 APPROXIMATE = """
 WITH candidates AS MATERIALIZED (
     SELECT {read}, {vectors}.embedding AS candidate
@@ -41,7 +72,7 @@ WITH candidates AS MATERIALIZED (
     ORDER BY distance, id
     LIMIT :limit
 )
-SELECT {columns}, {score} AS score FROM nearest ORDER BY distance, id
+SELECT {columns}, {score} AS score, (SELECT count(*) FROM candidates) AS met FROM nearest ORDER BY distance, id
 """
 
 CANDIDATES_A_HIT = 4
@@ -50,22 +81,44 @@ LEAST_CANDIDATES = 100
 
 
 async def nearest(connection: AsyncConnection, query: VectorQuery) -> Found:
-    """Through the index where it is ready and the scope is wide: no filter at all, or `mode="approximate"`.
+    """Exactly, in one statement; in a wide scope through the index of its space, in two, where it is ready.
 
-    The index of a space knows nothing of owners or filters, and gives up before it has found enough of a narrow
-    scope: what comes short is asked for again, exactly.
+    No filter leaves everything, which is wide; behind a filter the first rows are counted. The index knows nothing of
+    owners or filters: it is read on until all candidates have passed them, for a while. Where that was not long enough
+    the question is far from its scope, or the scope is small, and it is asked again, exactly.
     """
-    wide = query.mode == "approximate" or (query.mode == "auto" and not query.filters)
     candidates = max(CANDIDATES_A_HIT * query.limit, LEAST_CANDIDATES)
-    if wide and await is_ready(connection, query.source.table, query.space.id, candidates):
+    if query.mode == "auto" and query.filters:
+        found = await _if_narrow(connection, query, candidates)
+        if not found[0]["wide"]:
+            return [row for row in found if row["id"] is not None], True
+        through_index = found[0]["indexed"]
+    else:
+        through_index = query.mode != "exact" and await is_ready(
+            connection, query.source.table, query.space.id, candidates
+        )
+    if through_index:
         statement = query.statement(approximate_sql(query), "vector")
         values = {**query.filters, "vector": query.vector, "limit": query.limit, "candidates": candidates}
         rows = (await connection.execute(statement, values)).mappings().all()
-        if len(rows) == query.limit:
+        if rows and rows[0]["met"] == candidates:
             return rows, False
     statement = query.statement(exact_sql(query), "vector")
     values = {**query.filters, "vector": query.vector, "limit": query.limit}
     return (await connection.execute(statement, values)).mappings(), True
+
+
+async def _if_narrow(connection: AsyncConnection, query: VectorQuery, candidates: int) -> Sequence[RowMapping]:
+    values = {
+        **query.filters,
+        **index_parameters(query.source.table, query.space.id, candidates),
+        "vector": query.vector,
+        "limit": query.limit,
+        "narrow": NARROW,
+        "counted": NARROW + 1,
+    }
+    statement = query.statement(_sql(EXACT_IF_NARROW, query), "vector")
+    return (await connection.execute(statement, values)).mappings().all()
 
 
 def exact_sql(query: VectorQuery) -> str:
@@ -82,6 +135,8 @@ def _sql(template: str, query: VectorQuery) -> str:
     return template.format(
         read=source.read,
         columns=", ".join(source.columns),
+        row_table=source.row_table.name,
+        ready=READY,
         rows=source.rows,
         vectors=source.vectors,
         conditions=query.conditions,

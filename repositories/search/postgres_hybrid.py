@@ -53,7 +53,11 @@ async def through_index_or_exactly(
     may_be_wide: bool,
     ask: Callable[[bool, Mapping[str, object]], Awaitable[Ranked]],
 ) -> Ranked:
-    """Through the space's index where it is ready; what comes short is asked exactly. `ask(approximate, values)`."""
+    """Through the space's index where it is ready. Where it did not meet all candidates (the question is far from its
+    scope, or the scope is small) the nearest are sought exactly, and for too few hits all of the scope is compared.
+
+    `ask(approximate, values)`.
+    """
     through_index = (
         query.space is not None
         and query.mode != "exact"
@@ -61,6 +65,8 @@ async def through_index_or_exactly(
         and await is_ready(connection, table, query.space.id, query.candidates)
     )
     rows, complete = await ask(through_index, {})
-    if through_index and not complete and len(rows) < query.limit:
-        return await ask(False, {"narrow": EVERYTHING})
+    if through_index and not complete and (not rows or rows[0]["met"] < query.candidates):
+        rows, complete = await ask(False, {})
+        if not complete and len(rows) < query.limit:
+            return await ask(False, {"narrow": EVERYTHING, "matches": EVERYTHING})
     return rows, complete

@@ -11,9 +11,13 @@ from repositories.search.postgres_hybrid import WORDS, through_index_or_exactly,
 PIECES = MemoryPieces(
     words=WORDS,
     found="""found AS MATERIALIZED (
-    SELECT w.n, r.id, length(r.content) AS size
-    FROM words AS w JOIN conversation_memory AS r ON r.search_vector @@ w.query
-    WHERE {conditions}
+    SELECT w.n, m.*
+    FROM words AS w CROSS JOIN LATERAL (
+        SELECT r.id, length(r.content) AS size
+        FROM conversation_memory AS r
+        WHERE r.search_vector @@ w.query AND {conditions}
+        LIMIT :matches + 1
+    ) AS m
 )""",
     days="CAST(extract(epoch FROM :now - coalesce(r.occurred_at, r.created_at)) AS float8) / 86400",
     greatest="greatest",
@@ -29,10 +33,11 @@ NEAR = """near AS MATERIALIZED (
 
 
 async def memories(connection: AsyncConnection, query: MemoryQuery) -> Ranked:
-    """A scope without any filter may be wide, as in a search by vector alone."""
+    """A scope without a conversation may be wide."""
 
     async def ask(approximate: bool, more: Mapping[str, object]) -> Ranked:
         pieces = with_vectors(PIECES, NEAR, "memory_embeddings", "memory_id", query.space, approximate)
         return await rank(connection, query, pieces, {"words": list(query.words), **more})
 
-    return await through_index_or_exactly(connection, query, "memory_embeddings", not query.filters, ask)
+    wide = "conversation_id" not in query.filters
+    return await through_index_or_exactly(connection, query, "memory_embeddings", wide, ask)

@@ -11,10 +11,15 @@ from repositories.search.postgres_hybrid import WORDS, through_index_or_exactly,
 
 PIECES = MessagePieces(
     words=WORDS,
+    # A row of a wide table is fetched for each match: no more of them than decide that a word is frequent.
     found="""found AS MATERIALIZED (
-    SELECT w.n, w.word, r.id, r.conversation_id, r.position, r.episode, r.name, length(r.content) AS size
-    FROM words AS w JOIN messages AS r ON r.search_vector @@ w.query JOIN conversations AS c ON c.id = r.conversation_id
-    WHERE {talks}
+    SELECT w.n, w.word, m.*
+    FROM words AS w CROSS JOIN LATERAL (
+        SELECT r.id, r.conversation_id, r.position, r.episode, r.name, length(r.content) AS size
+        FROM messages AS r JOIN conversations AS c ON c.id = r.conversation_id
+        WHERE r.search_vector @@ w.query AND {talks}
+        LIMIT :matches + 1
+    ) AS m
 )""",
     first_name="lower(split_part(name, ' ', 1))",
     of_itself="r.search_vector @@ to_tsquery('persona_store', replace(:of_itself, ' ', ' | '))",

@@ -44,11 +44,15 @@ def nearest(vectors: Mapping[UUID, Any], query: Vectors, metric: Metric, limit: 
 
 
 async def store(
-    session: Session, space: EmbeddingSpace, vectors: Vectors, owner_id: str | None = None
+    session: Session,
+    space: EmbeddingSpace,
+    vectors: Vectors,
+    owner_id: str | None = None,
+    persona_id: UUID | None = None,
 ) -> Sequence[UUID]:
     """A memory for each vector, past the validation of rows: thousands in a moment."""
     ids = [new_id() for _ in vectors]
-    row = valid_row(Memory, {"content": "x", "owner_id": owner_id})
+    row = valid_row(Memory, {"content": "x", "owner_id": owner_id, "persona_id": persona_id})
     rows = [{**row, "id": id} for id in ids]
     connection = await session.core()
     await connection.execute(sa.insert(table_of(Memory)), rows)
