@@ -72,6 +72,9 @@ async def test_names_and_titles_follow_too(fresh_database: Database) -> None:
             [{"name": "Melanie", "template": "t"}, {"name": "Joanna", "template": "t"}]
         )
         talk = await uow.conversations.create(title="Pottery")
+        said = await uow.messages.append(talk.id, role="user", content="an old word of it")
+        await uow.messages.edit(said.id, content="new")
+        await assert_nothing_is_left_behind(uow)
         await uow.personas.update(first, name="Caroline")
         await uow.conversations.rename(talk.id, "Camping")
         assert [hit.row.name for hit in await uow.personas.similar("melanie caroline joanna")] == ["Caroline", "Joanna"]
