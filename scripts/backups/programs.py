@@ -85,11 +85,11 @@ async def run(program: Path, arguments: Sequence[str], url: sa.URL) -> bytes:
         await process.wait()
         raise
     if process.returncode:
-        raise StoreError(_complaint(program.name, complained.decode(errors="replace")))
+        raise StoreError(complaint(program.name, complained.decode(errors="replace")))
     return said
 
 
-def _complaint(name: str, text: str) -> str:
+def complaint(name: str, text: str) -> str:
     """The first line of it, up to where the server would quote a row."""
     first = next((line for line in text.splitlines() if ": error: " in line), f"{name} failed")
     return (first.partition("ERROR:")[0] if "COPY" in first else first)[:300]

@@ -1,6 +1,5 @@
 """check --deep: each damage is planted behind the database's back, found alone, and mended where that can be."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from database import Database
@@ -29,81 +28,88 @@ def one(table: str) -> str:
     return f"(SELECT id FROM {table} ORDER BY id LIMIT 1)"
 
 
-@dataclass(frozen=True, slots=True)
-class Damage:
-    statements: tuple[str, ...]
-    found: Found
-
-
-def counter(table: str, name: str, value: str, where: str) -> Damage:
-    return Damage(
-        (f"UPDATE {table} SET {name} = {value} WHERE {where}",),
-        [("counters", table, f"{name} is not what its rows say", 1)],
-    )
+def wrong(table: str, name: str, rows: int = 1) -> tuple[str, str, str, int]:
+    return "counters", table, f"{name} is not what its rows say", rows
 
 
 def orphan(table: str, name: str, parent: str, rows: int) -> tuple[str, str, str, int]:
     return "orphans", table, f"{name} names a row of {parent} that is not there", rows
 
 
-COUNTERS = [
-    counter("conversations", "message_count", "17", "title = 'one'"),
-    counter("conversations", "input_tokens", "1000", "title = 'one'"),
-    counter("conversations", "output_tokens", "1", "title = 'empty'"),
-    counter("conversations", "last_position", "3", "title = 'one'"),
-    counter("conversations", "last_episode", "0", "title = 'one'"),
-    counter("conversations", "last_message_at", LONG_AGO, "title = 'one'"),
-    counter("conversations", "last_message_at", LONG_AGO, "title = 'empty'"),
-    counter("runs", "last_step_position", "1", f"id = {one('runs')}"),
-    # A gap at the end: what was given and is gone is not given again.
-    Damage(("UPDATE conversations SET last_position = 99, last_episode = 7",), []),
-]
-ORPHANS = [
-    Damage(("DELETE FROM personas",), [orphan("conversations", "persona_id", "personas", 3)]),
-    Damage((f"DELETE FROM runs WHERE id = {one('runs')}",), [orphan("steps", "run_id", "runs", 2)]),
-    Damage(
-        ("DELETE FROM embedding_spaces",),
+async def assert_found_and_mended(database: Database, expected: Found) -> None:
+    assert sorted(await look(database)) == sorted(expected)
+    repaired = await deep_findings.repair(database)
+    reported = sorted((mended.table, mended.message, mended.rows) for mended in repaired)
+    assert reported == sorted(found[1:] for found in expected)
+    assert await look(database) == []
+
+
+async def test_counters_are_computed_again(fresh_database: Database, fresh_url: str) -> None:
+    await fill(fresh_database)
+    counters = "SELECT * FROM conversations ORDER BY id"
+    before = await fresh_database.fetch_all(counters)
+    changes = {
+        "message_count": "17",
+        "input_tokens": "1000",
+        "output_tokens": "1",
+        "last_position": "3",
+        "last_episode": "0",
+        "last_message_at": LONG_AGO,
+    }
+    await damage(
+        fresh_url,
+        *(f"UPDATE conversations SET {name} = {value} WHERE title = 'one'" for name, value in changes.items()),
+        f"UPDATE conversations SET output_tokens = 5, last_message_at = {LONG_AGO} WHERE title = 'empty'",
+        f"UPDATE runs SET last_step_position = 1 WHERE id = {one('runs')}",
+    )
+
+    twice = ("output_tokens", "last_message_at")
+    found = [wrong("conversations", name, 1 + (name in twice)) for name in changes]
+    await assert_found_and_mended(fresh_database, [*found, wrong("runs", "last_step_position")])
+    after = await fresh_database.fetch_all(counters)
+    # The one that is empty had another look at the clock.
+    assert after[1:] == before[1:]
+    assert after[0] | {"last_message_at": None} == before[0] | {"last_message_at": None}
+
+
+async def test_a_gap_is_no_fault(fresh_database: Database, fresh_url: str) -> None:
+    """Nor are positions and episodes that were given and are gone."""
+    await fill(fresh_database)
+    await damage(fresh_url, "UPDATE conversations SET last_position = 99, last_episode = 7")
+
+    assert await look(fresh_database) == []
+    assert await deep_findings.repair(fresh_database) == ()
+    assert await fresh_database.fetch_value("SELECT min(last_position) FROM conversations") == 99
+
+
+async def test_orphans_go_as_the_cascade_would_have_taken_them(fresh_database: Database, fresh_url: str) -> None:
+    await fill(fresh_database)
+    await damage(
+        fresh_url,
+        "DELETE FROM personas",
+        f"DELETE FROM runs WHERE id = {one('runs')}",
+        "DELETE FROM embedding_spaces",
+    )
+    await assert_found_and_mended(
+        fresh_database,
         [
+            orphan("conversations", "persona_id", "personas", 3),
+            orphan("steps", "run_id", "runs", 2),
             orphan("embeddings", "embedding_space_id", "embedding_spaces", 1),
             orphan("memory_embeddings", "embedding_space_id", "embedding_spaces", 2),
             orphan("message_embeddings", "embedding_space_id", "embedding_spaces", 6),
         ],
-    ),
-    Damage(
-        ("DELETE FROM conversations WHERE title = 'two'",),
+    )
+    await damage(fresh_url, "DELETE FROM conversations WHERE title = 'two'")
+    await assert_found_and_mended(
+        fresh_database,
         [
             orphan("conversation_memory", "conversation_id", "conversations", 1),
             orphan("conversation_states", "conversation_id", "conversations", 1),
             orphan("messages", "conversation_id", "conversations", 3),
             orphan("runs", "conversation_id", "conversations", 1),
         ],
-    ),
-]
-
-
-async def assert_found_and_mended(database: Database, expected: Found) -> None:
-    assert sorted(await look(database)) == sorted(expected)
-    repaired = await deep_findings.repair(database)
-    assert sorted((mended.table, mended.message, mended.rows) for mended in repaired) == sorted(
-        found[1:] for found in expected
     )
-    assert await look(database) == []
-    assert await deep_findings.repair(database) == ()
-
-
-async def test_counters_are_computed_again(fresh_database: Database, fresh_url: str) -> None:
-    """One after the other in one database: mended, it is as it was."""
-    await fill(fresh_database)
-    for planted in COUNTERS:
-        await damage(fresh_url, *planted.statements)
-        await assert_found_and_mended(fresh_database, planted.found)
-
-
-async def test_orphans_go_as_the_cascade_would_have_taken_them(fresh_database: Database, fresh_url: str) -> None:
-    await fill(fresh_database)
-    for planted in ORPHANS:
-        await damage(fresh_url, *planted.statements)
-        await assert_found_and_mended(fresh_database, planted.found)
     left = await fresh_database.fetch_one(
         "SELECT (SELECT count(*) FROM messages) AS messages, (SELECT count(*) FROM message_embeddings) AS vectors, "
         "(SELECT count(*) FROM runs) AS runs, (SELECT count(*) FROM steps) AS steps, "
@@ -227,12 +233,21 @@ async def test_indexes_that_nobody_uses_are_built_again(fresh_database: Database
     )
 
 
+def overwrite(url: str, place: object) -> None:
+    assert isinstance(place, int)
+    file = Path(url.removeprefix("sqlite:///"))
+    content = file.read_bytes()
+    file.write_bytes(content[:place] + b"\xff" * 4096 + content[place + 4096 :])
+
+
 @on_sqlite
 async def test_a_damaged_file_is_told_and_left(fresh_database: Database, fresh_url: str, command: Command) -> None:
     await fill(fresh_database)
+    place = await fresh_database.fetch_value(
+        "SELECT (rootpage - 1) * 4096 FROM sqlite_master WHERE name = 'conversation_states'"
+    )
     await fresh_database.close()
-    file = Path(fresh_url.removeprefix("sqlite:///"))
-    file.write_bytes(file.read_bytes()[: -8 * 4096] + b"\xff" * 8 * 4096)
+    overwrite(fresh_url, place)
 
     ran = await command("check", "--deep", "--repair", "--database-url", fresh_url, "--json")
 
