@@ -4,7 +4,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from repositories.search.contract import Ranked
 from repositories.search.memories import MemoryPieces, MemoryQuery, rank
-from repositories.search.sqlite_hybrid import WORDS, own_parameters, with_vectors
+from repositories.search.sqlite_hybrid import WORDS, Near, own_parameters, with_vectors
 
 PIECES = MemoryPieces(
     words=WORDS,
@@ -20,16 +20,14 @@ PIECES = MemoryPieces(
     greatest="max",
 )
 
-NEAR = """near_ids AS MATERIALIZED (
-    SELECT nearest(r.id, v.embedding, :vector, :metric, :candidates) AS ids
-    FROM conversation_memory AS r JOIN memory_embeddings AS v ON v.memory_id = r.id AND v.embedding_space_id = :space
-    WHERE {conditions} AND (SELECT memories FROM reach) > :narrow
-),
-near AS (
-    SELECT json_extract(hit.value, '$[0]') AS id FROM near_ids, json_each(near_ids.ids) AS hit
-)"""
+NEAR = Near(
+    rows="conversation_memory AS r JOIN memory_embeddings AS v ON v.memory_id = r.id",
+    conditions="{conditions}",
+    is_wide="(SELECT memories FROM reach) > :narrow",
+    read="SELECT json_extract(hit.value, '$[0]') AS id FROM near_ids, json_each(near_ids.ids) AS hit",
+)
 
 
 async def memories(connection: AsyncConnection, query: MemoryQuery) -> Ranked:
     pieces = with_vectors(PIECES, NEAR, "memory_embeddings", "memory_id", query.space)
-    return await rank(connection, query, pieces, own_parameters(query))
+    return await rank(connection, query, pieces, own_parameters(query, bool(query.filters)))

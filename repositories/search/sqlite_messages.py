@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from repositories.search.contract import Ranked
 from repositories.search.messages import MessagePieces, MessageQuery, rank
-from repositories.search.sqlite_hybrid import WORDS, own_parameters, with_vectors
+from repositories.search.sqlite_hybrid import WORDS, Near, own_parameters, with_vectors
 
 PIECES = MessagePieces(
     words=WORDS,
@@ -25,16 +25,14 @@ PIECES = MessagePieces(
     greatest="max",
 )
 
-NEAR = """near_ids AS MATERIALIZED (
-    SELECT nearest(r.id, v.embedding, :vector, :metric, :candidates) AS ids
-    FROM messages AS r JOIN conversations AS c ON c.id = r.conversation_id
-        JOIN message_embeddings AS v ON v.message_id = r.id AND v.embedding_space_id = :space
-    WHERE {talks} AND {wanted} AND (SELECT messages FROM reach) > :narrow
-),
-near AS (
-    SELECT r.id, r.conversation_id, r.position
-    FROM near_ids, json_each(near_ids.ids) AS hit JOIN messages AS r ON r.id = json_extract(hit.value, '$[0]')
-)"""
+NEAR = Near(
+    rows="messages AS r JOIN conversations AS c ON c.id = r.conversation_id "
+    "JOIN message_embeddings AS v ON v.message_id = r.id",
+    conditions="{talks} AND {wanted}",
+    is_wide="(SELECT messages FROM reach) > :narrow",
+    read="""SELECT r.id, r.conversation_id, r.position
+    FROM near_ids, json_each(near_ids.ids) AS hit JOIN messages AS r ON r.id = json_extract(hit.value, '$[0]')""",
+)
 
 HOLDS = """messages.id IN (
     SELECT s.row_id FROM messages_fts JOIN messages_search AS s ON s.number = messages_fts.rowid
@@ -49,4 +47,5 @@ def holds(words: Sequence[str]) -> sa.ColumnElement[bool]:
 
 async def messages(connection: AsyncConnection, query: MessageQuery) -> Ranked:
     pieces = with_vectors(PIECES, NEAR, "message_embeddings", "message_id", query.space)
-    return await rank(connection, query, pieces, own_parameters(query))
+    filtered = bool(query.talks or query.roles or query.since or query.until)
+    return await rank(connection, query, pieces, own_parameters(query, filtered))

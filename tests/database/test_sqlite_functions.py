@@ -11,7 +11,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from database import Database
-from database.sqlite_functions import BLOCK, jsonb_contains, register
+from database.sqlite_functions import jsonb_contains, register
+from database.sqlite_vectors import BLOCK
 from tests.support import PostgresCopies
 
 METRICS = ("cosine", "l2", "inner_product")

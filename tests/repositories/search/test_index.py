@@ -39,7 +39,8 @@ async def test_the_same_answers_with_an_index(fresh_database: Database, backend:
     async with UnitOfWork(fresh_database) as uow:
         states = {index.state for index in await uow.embedding_spaces.indexes(space)}
         assert states == {IndexState.MISSING if backend == "postgresql" else IndexState.NOT_NEEDED}
-        assert (await uow.memories.recall(vectors[0], space=space, mode="approximate")).exact
+        first = await uow.memories.recall(vectors[0], space=space, mode="approximate")
+        assert first.exact == (backend == "postgresql" or metric is not Metric.COSINE)
     seen: list[tuple[str, float]] = []
     built = await build_indexes(fresh_database, space, lambda table, part: seen.append((table, part)))
     assert [index.table for index in built] == ["memory_embeddings", "message_embeddings", "embeddings"]
