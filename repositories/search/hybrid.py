@@ -26,7 +26,7 @@ No scope that is compared whole has so many."""
 
 CANDIDATES_A_HIT = 4
 LEAST_CANDIDATES = 200
-"""Of each kind in a wide scope; recall from 100 of each equals that of the whole (docs/ranking.md)."""
+"""Of each kind in a wide scope; recall from so many equals that of the whole to three places (docs/ranking.md)."""
 
 K1, B = 1.2, 0.4
 """BM25: how soon more of a word stops counting, and how much a long text is held back (1: in full)."""
