@@ -148,8 +148,8 @@ class MemoryRepository(Repository[Memory]):
 
         With `text` those that hold one of its words, or both; `ranking` weighs the two, and importance and age (from
         `now`) where it says so, and the score is its: docs/ranking.md. `since` (included) and `until` (not) are about
-        when it happened, or was remembered where that is not known. A filter or an owner makes a search by vector
-        exact; without, it goes through the space's index where one is built.
+        when it happened, or was remembered where that is not known. A wide scope goes through the
+        space's index where one is built: docs/search.md.
         `touch` counts the hits as used. One statement; one more for the active space, for an index, and for `touch`.
         """
         if vector is None and text is None:

@@ -54,8 +54,8 @@ EF_SEARCH = "1000"
 """The most there is: some milliseconds more than the least that finds what is near, for what is far."""
 
 SCANNED_A_CANDIDATE = 10
-"""Rows that a scan may meet behind a filter, for each that it should find: those of its first turn, since the later ones
-miss more. What finds fewer is asked again exactly."""
+"""Rows that a scan may meet behind a filter, for each that it should find: those of its first turn, since the later
+ones miss more. What finds fewer is asked again exactly."""
 
 ONE_BUILDER = 8_273_106_455
 """An advisory lock: an index that another process still builds looks like one that was left unfinished."""
