@@ -111,7 +111,9 @@ def acceptable(records: Sequence[MessageRecord]) -> list[MessageRecord]:
             continue
         kept.append(record if record.tool_calls == (calls or None) else replace(record, tool_calls=calls or None))
         for id, answer in results.items():
-            kept.append(replace(records[answer], tool_call_id=names[id], tool_calls=None))
+            result = records[answer]
+            as_it_is = names[id] == id and result.tool_calls is None
+            kept.append(result if as_it_is else replace(result, tool_call_id=names[id], tool_calls=None))
     return kept
 
 
