@@ -149,6 +149,8 @@ def _listen(engine: AsyncEngine, ping_after: float) -> None:
 
     @event.listens_for(sync_engine, "checkout")
     def taken(connection: Any, entry: ConnectionPoolEntry, proxy: Any) -> None:
+        if has_ended(connection):
+            raise exc.InvalidatePoolError()
         idle_since = entry.info.get(IDLE_SINCE)
         if idle_since is not None and time.monotonic() - idle_since >= ping_after:
             try:
@@ -157,6 +159,11 @@ def _listen(engine: AsyncEngine, ping_after: float) -> None:
                 raise exc.InvalidatePoolError() from error
         if not entry.info.get(KNOWS_VECTORS):
             entry.info[KNOWS_VECTORS] = _register(connection)
+
+
+def has_ended(connection: Any) -> bool:
+    """Whether the driver has heard that the server ended the session, while nobody used it."""
+    return bool(connection.driver_connection.is_closed())
 
 
 def _register(connection: Any) -> bool:

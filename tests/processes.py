@@ -9,22 +9,24 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 # Forked from one that has imported what takes long, and that has no connection or thread to inherit.
 _SERVER = multiprocessing.get_context("forkserver")
 _SERVER.set_forkserver_preload(["repositories", "alembic.config", "pytest"])
 
 
-async def in_processes(work: Callable[..., Coroutine[Any, Any, None]], calls: Sequence[tuple[Any, ...]]) -> None:
-    """Run `work(*call)` for each of the calls, each in a process of its own; raises what one of them raises."""
+async def in_processes(work: Callable[..., Coroutine[Any, Any, T]], calls: Sequence[tuple[Any, ...]]) -> list[T]:
+    """What `work(*call)` returns for each call, each in a process of its own; raises what one of them raises."""
     loop = asyncio.get_running_loop()
     with ProcessPoolExecutor(len(calls), mp_context=_SERVER) as pool:
-        await asyncio.gather(*(loop.run_in_executor(pool, _run, work, call) for call in calls))
+        return await asyncio.gather(*(loop.run_in_executor(pool, _run, work, call) for call in calls))
 
 
-def _run(work: Callable[..., Coroutine[Any, Any, None]], call: tuple[Any, ...]) -> None:
-    asyncio.run(work(*call))
+def _run(work: Callable[..., Coroutine[Any, Any, T]], call: tuple[Any, ...]) -> T:
+    return asyncio.run(work(*call))
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,8 @@ OUTCOMES = [
     ("inner fails, caught around it", ["outer", "after"]),
     ("inner fails, not caught", []),
     ("outer fails after inner", []),
+    ("inner fails, caught around it, and outer fails", []),
+    ("inner fails, caught around it, and another inner is whole", ["outer", "another", "after"]),
     ("inner fails in the database, caught around it", ["outer", "after"]),
     ("inner fails in the database, caught inside it", []),
     ("innermost fails, caught in inner", ["outer", "inner", "after"]),
@@ -44,9 +46,12 @@ async def run(database: Database, story: str, ran: list[str]) -> None:
         except (Failure, DuplicateError):
             if "not caught" in story:
                 raise
+        if "another inner" in story:
+            async with session.nested():
+                await note(session, "another", ran)
         assert ran == []
         await note(session, "after", ran)
-        if story.startswith("outer fails"):
+        if "outer fails" in story:
             raise Failure
 
 

@@ -63,8 +63,9 @@ async def test_the_server_knows_our_settings(url: str) -> None:
         assert shown == ["other", "30s", "1min"]
 
 
-async def test_an_idle_connection_that_died_is_replaced(url: str) -> None:
-    async with Database(settings_for(url, ping_after=0)) as database, Database(url) as other:
+@pytest.mark.parametrize("ping_after", [0, 3_600])
+async def test_an_idle_connection_that_died_is_replaced(url: str, ping_after: int) -> None:
+    async with Database(settings_for(url, ping_after=ping_after)) as database, Database(url) as other:
         pid = await database.fetch_value("SELECT pg_backend_pid()")
         await kill_others(other)
         assert await database.fetch_value("SELECT pg_backend_pid()") != pid
@@ -72,13 +73,17 @@ async def test_an_idle_connection_that_died_is_replaced(url: str) -> None:
             await ConversationFactory.create(session)
 
 
-async def test_without_a_ping_the_first_use_fails_and_the_next_does_not(url: str) -> None:
-    async with Database(settings_for(url, ping_after=3_600)) as database, Database(url) as other:
-        assert await database.fetch_value("SELECT 1") == 1
-        await kill_others(other)
-        with pytest.raises(ConnectionLostError):
-            await database.fetch_value("SELECT 1")
-        assert await database.fetch_value("SELECT 1") == 1
+async def test_where_nobody_tells_of_the_end_a_ping_does(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As when a firewall forgets a connection; without a ping the first use fails, and the next does not."""
+    monkeypatch.setattr(postgres, "has_ended", lambda connection: False)
+    for ping_after in (0, 3_600):
+        async with Database(settings_for(url, ping_after=ping_after)) as database, Database(url) as other:
+            assert await database.fetch_value("SELECT 1") == 1
+            await kill_others(other)
+            if ping_after:
+                with pytest.raises(ConnectionLostError):
+                    await database.fetch_value("SELECT 1")
+            assert await database.fetch_value("SELECT 1") == 1
 
 
 async def test_a_unit_whose_connection_breaks_keeps_nothing(url: str) -> None:
