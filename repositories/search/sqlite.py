@@ -33,9 +33,13 @@ WITH reach AS MATERIALIZED (
 ),
 {likely_ids},
 compared AS (
-    SELECT r.id AS id, {vectors}.embedding AS embedding
-    FROM {rows}
-    WHERE (SELECT rows FROM reach) <= :narrow AND {vectors}.embedding_space_id = :space{filters}
+    -- LIMIT 0 reads nothing; a condition would be tested for each row.
+    SELECT id, embedding FROM (
+        SELECT r.id AS id, {vectors}.embedding AS embedding
+        FROM {rows}
+        WHERE {vectors}.embedding_space_id = :space{filters}
+        LIMIT (SELECT CASE WHEN rows <= :narrow THEN -1 ELSE 0 END FROM reach)
+    )
     UNION ALL
     SELECT r.id, {vectors}.embedding
     FROM likely_ids CROSS JOIN {rows}

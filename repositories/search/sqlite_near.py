@@ -23,11 +23,16 @@ walked AS MATERIALIZED (
         AND {conditions}
 ),
 few AS MATERIALIZED (
-    SELECT likely_of('{table}', :space, :vector, :likely, :nearest, n.number) AS numbers
-    FROM {rows} JOIN {table}_search AS n ON n.row_id = r.id AND n.embedding_space_id = :space
-    WHERE (SELECT count(*) FROM walked) * :enough < (SELECT json_array_length(numbers) FROM likeliest)
-        AND {vectors}.embedding_space_id = :space
-        AND {conditions}
+    SELECT likely_of('{table}', :space, :vector, :likely, :nearest, number) AS numbers
+    FROM (
+        SELECT n.number AS number
+        FROM {rows} JOIN {table}_search AS n ON n.row_id = r.id AND n.embedding_space_id = :space
+        WHERE {vectors}.embedding_space_id = :space AND {conditions}
+        LIMIT CASE
+            WHEN (SELECT count(*) FROM walked) * :enough < (SELECT json_array_length(numbers) FROM likeliest) THEN -1
+            ELSE 0
+        END
+    )
 ),
 likely_ids AS MATERIALIZED (
     SELECT id FROM walked
