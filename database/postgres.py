@@ -2,8 +2,8 @@
 
 import ssl
 import time
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, TypeAlias
 
 import sqlalchemy as sa
 from pgvector.asyncpg import register_vector
@@ -18,10 +18,20 @@ from database.settings import Settings
 from database.translation import translate
 from models.types import dump_json
 
+Register: TypeAlias = Callable[[Any], Awaitable[None]]
+
 LEAST_SERVER = (16,)
 LEAST_PGVECTOR = (0, 8)
 IDLE_SINCE = "persona_store_idle_since"
 KNOWS_VECTORS = "persona_store_knows_vectors"
+
+
+PGBOUNCER: dict[str, Any] = {
+    "statement_cache_size": 0,
+    "prepared_statement_cache_size": 0,
+    "prepared_statement_name_func": lambda: "",
+}
+"""No statement is kept, and none has a name: each transaction may meet another session of the server."""
 
 
 def create_engine(url: sa.URL, settings: Settings) -> AsyncEngine:
@@ -41,15 +51,21 @@ def create_engine(url: sa.URL, settings: Settings) -> AsyncEngine:
         connect_args={
             **tls,
             "timeout": float(str(timeout)),
-            "server_settings": {
-                "application_name": str(name),
-                "statement_timeout": str(settings.statement_timeout_ms),
-                "idle_in_transaction_session_timeout": str(settings.idle_in_transaction_timeout_ms),
-            },
+            **(PGBOUNCER if settings.pgbouncer else {}),
+            "server_settings": {"application_name": str(name), **({} if settings.pgbouncer else _limits(settings))},
         },
     )
-    _listen(engine, settings.ping_after)
+    _listen(engine, settings.ping_after, register_in_transaction if settings.pgbouncer else register_vector)
+    if settings.pgbouncer:
+        _limit_each_transaction(engine, _limits(settings))
     return engine
+
+
+def _limits(settings: Settings) -> dict[str, str]:
+    return {
+        "statement_timeout": str(settings.statement_timeout_ms),
+        "idle_in_transaction_session_timeout": str(settings.idle_in_transaction_timeout_ms),
+    }
 
 
 def read_only(engine: AsyncEngine) -> AsyncEngine:
@@ -121,7 +137,16 @@ def _tls(url: sa.URL) -> tuple[sa.URL, dict[str, Any]]:
     return url, {"ssl": context}
 
 
-def _listen(engine: AsyncEngine, ping_after: float) -> None:
+def _limit_each_transaction(engine: AsyncEngine, limits: Mapping[str, str]) -> None:
+    """pgbouncer takes no settings at the start of a session; what is set in one for good, others would inherit."""
+    calls = ", ".join(f"set_config('{name}', '{value}', true)" for name, value in limits.items())
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql(f"SELECT {calls}")
+
+
+def _listen(engine: AsyncEngine, ping_after: float, register: Register) -> None:
     sync_engine = engine.sync_engine
 
     @event.listens_for(sync_engine, "do_connect")
@@ -141,7 +166,7 @@ def _listen(engine: AsyncEngine, ping_after: float) -> None:
         server = connection.driver_connection.get_server_version()
         if (server.major,) < LEAST_SERVER:
             raise ConfigurationError(f"PostgreSQL {LEAST_SERVER[0]} or newer is needed, this is {server.major}")
-        entry.info[KNOWS_VECTORS] = _register(connection)
+        entry.info[KNOWS_VECTORS] = _register(connection, register)
 
     @event.listens_for(sync_engine, "checkin")
     def returned(connection: Any, entry: ConnectionPoolEntry) -> None:
@@ -158,7 +183,7 @@ def _listen(engine: AsyncEngine, ping_after: float) -> None:
             except Exception as error:
                 raise exc.InvalidatePoolError() from error
         if not entry.info.get(KNOWS_VECTORS):
-            entry.info[KNOWS_VECTORS] = _register(connection)
+            entry.info[KNOWS_VECTORS] = _register(connection, register)
 
 
 def has_ended(connection: Any) -> bool:
@@ -166,10 +191,16 @@ def has_ended(connection: Any) -> bool:
     return bool(connection.driver_connection.is_closed())
 
 
-def _register(connection: Any) -> bool:
+async def register_in_transaction(connection: Any) -> None:
+    """It asks in several steps, all of which must meet the same session of the server."""
+    async with connection.transaction():
+        await register_vector(connection)
+
+
+def _register(connection: Any, register: Register) -> bool:
     """Teach the connection pgvector's binary form; False while the extension is not there."""
     try:
-        connection.run_async(register_vector)
+        connection.run_async(register)
     except ValueError:
         return False
     return True

@@ -43,6 +43,11 @@ class Settings(BaseSettings):
     idle_in_transaction_timeout_ms: int = Field(
         default=60_000, ge=0, validation_alias=_named("DB_IDLE_IN_TRANSACTION_TIMEOUT_MS")
     )
+    pgbouncer: bool = Field(
+        default=False,
+        validation_alias=_named("DB_PGBOUNCER"),
+        description="The URL names a pgbouncer in transaction mode.",
+    )
     application_name: str = Field(default="persona-store", validation_alias=_named("DB_APPLICATION_NAME"))
     echo: bool = Field(default=False, validation_alias=_named("DB_ECHO"), description="Log SQL, never its values.")
     slow_query_ms: float = Field(default=1_000, gt=0, validation_alias=_named("SLOW_QUERY_MS"))
