@@ -13,6 +13,7 @@ from scripts.console import CHECK_FAILED, INTERRUPTED, UNREACHABLE, USAGE, err
 COMMANDS = {
     "demo": ("scripts.demo", "Show the whole store at work on sample conversations."),
     "test": ("scripts.test", "Run the tests on SQLite and PostgreSQL."),
+    "torture": ("scripts.torture.command", "Break the store on purpose, and see what it keeps."),
     "migrate": ("scripts.migrate", "Bring the database to the newest revision."),
     "check": ("scripts.check", "Look for what will bite: drift, missing indexes, old servers."),
     "backup": ("scripts.backup", "Copy the whole database into one file, while others write."),

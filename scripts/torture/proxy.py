@@ -1,0 +1,138 @@
+"""A server's address that breaks connections where it hurts: at COMMIT, before the server hears of it or after."""
+
+import asyncio
+import struct
+from enum import StrEnum
+from typing import Self
+
+from database.url import parse_url
+from scripts.torture.server import socket_of
+
+STARTUP_REQUESTS = {80877103: b"N", 80877104: b"N"}
+"""Asks for TLS and for GSSAPI encryption; the answer is no."""
+
+HEADER = 5
+"""Bytes: the type of a message, and its length without the type."""
+
+
+class Cut(StrEnum):
+    BEFORE = "before"
+    AFTER = "after"
+
+
+class Proxy:
+    """`async with Proxy(url) as proxy:` listens at `proxy.url`; `cut(...)` breaks the connection that commits next."""
+
+    def __init__(self, url: str) -> None:
+        self._target = url
+        self._next: Cut | None = None
+        self._server: asyncio.Server | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.cuts = 0
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        assert self._server is not None
+        self._server.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    @property
+    def url(self) -> str:
+        assert self._server is not None
+        port = self._server.sockets[0].getsockname()[1]
+        target = parse_url(self._target).difference_update_query(["host"])
+        return target.set(host="127.0.0.1", port=port).render_as_string(hide_password=False)
+
+    def cut(self, when: Cut) -> None:
+        self._next = when
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        ends = [writer]
+        try:
+            startup = await _startup(reader, writer)
+            path, host, port = socket_of(self._target)
+            opened = asyncio.open_connection(host, port) if path is None else asyncio.open_unix_connection(path)
+            server_reader, server_writer = await opened
+            ends.append(server_writer)
+            server_writer.write(startup)
+            await self._pass_on(reader, writer, server_reader, server_writer)
+        except (OSError, EOFError):
+            pass
+        finally:
+            for end in ends:
+                end.transport.abort()
+            self._tasks.discard(task)
+
+    async def _pass_on(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        server_reader: asyncio.StreamReader,
+        server_writer: asyncio.StreamWriter,
+    ) -> None:
+        """Until one of both closes, or a cut is made: whoever ends first, ends the other."""
+        deaf = asyncio.Event()
+        both = [
+            asyncio.create_task(self._requests(reader, server_writer, deaf)),
+            asyncio.create_task(_answers(server_reader, writer, deaf)),
+        ]
+        try:
+            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in both:
+                task.cancel()
+            await asyncio.gather(*both, return_exceptions=True)
+
+    async def _requests(
+        self, reader: asyncio.StreamReader, server_writer: asyncio.StreamWriter, deaf: asyncio.Event
+    ) -> None:
+        while True:
+            message = await _message(reader)
+            if self._next is not None and _commits(message):
+                when, self._next = self._next, None
+                self.cuts += 1
+                if when is Cut.BEFORE:
+                    return
+                deaf.set()
+                server_writer.write(message)
+                await asyncio.Event().wait()  # _answers ends it, when the server has committed
+            server_writer.write(message)
+            await server_writer.drain()
+
+
+async def _answers(server_reader: asyncio.StreamReader, writer: asyncio.StreamWriter, deaf: asyncio.Event) -> None:
+    while True:
+        message = await _message(server_reader)
+        if not deaf.is_set():
+            writer.write(message)
+            await writer.drain()
+        elif message[:1] == b"Z":  # ready for query: the COMMIT is done
+            return
+
+
+async def _startup(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
+    """The first message that is more than a question: it alone has no type."""
+    while True:
+        head = await reader.readexactly(8)
+        length, code = struct.unpack("!ii", head)
+        if code not in STARTUP_REQUESTS:
+            return head + await reader.readexactly(length - 8)
+        writer.write(STARTUP_REQUESTS[code])
+
+
+async def _message(reader: asyncio.StreamReader) -> bytes:
+    head = await reader.readexactly(HEADER)
+    (length,) = struct.unpack("!i", head[1:])
+    return head + await reader.readexactly(length - 4)
+
+
+def _commits(message: bytes) -> bool:
+    return message[:1] == b"Q" and message[HEADER:].rstrip(b"\0; ").upper() == b"COMMIT"
