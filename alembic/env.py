@@ -31,7 +31,7 @@ options = context.get_x_argument(as_dictionary=True)
 system = Path(__file__).parent / "versions"
 
 TEXT_SEARCH = re.compile("_(search|fts(_[a-z]+)?)$")
-"""Tables beside `messages` and `conversation_memory` on SQLite."""
+"""Tables beside those of texts and vectors on SQLite, for the search of these."""
 
 
 def settings() -> Settings:
