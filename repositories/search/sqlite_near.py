@@ -27,7 +27,7 @@ few AS MATERIALIZED (
     FROM (
         SELECT n.number AS number
         FROM {rows} JOIN {table}_search AS n ON n.row_id = r.id AND n.embedding_space_id = :space
-        WHERE {vectors}.embedding_space_id = :space AND {conditions}
+        WHERE +{vectors}.embedding_space_id = :space AND {conditions}
         LIMIT CASE
             WHEN (SELECT count(*) FROM walked) * :enough < (SELECT json_array_length(numbers) FROM likeliest) THEN -1
             ELSE 0
