@@ -11,12 +11,15 @@ from typing import Self, TypeVar
 import sqlalchemy as sa
 from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.pool import Pool
+from sqlalchemy.util import greenlet_spawn
 
 from database import migrations
 from database.engine import BROKEN, Engines, create_engines, in_our_words, is_broken
 from database.errors import (
     CommitUnknownError,
     ConnectionLostError,
+    InvalidInputError,
     NotConnectedError,
     StoreError,
     TransactionError,
@@ -29,6 +32,7 @@ from database.session import OWNER, SETTINGS, Session
 from database.settings import Settings, load_settings
 from database.translation import never_sent, translate
 from database.url import parse_url
+from models.types import check_text
 
 logger = logging.getLogger(__name__)
 logger.addHandler(logging.NullHandler())
@@ -74,7 +78,10 @@ class Database(RawSql):
             self._loop = asyncio.get_running_loop()
 
     async def close(self) -> None:
-        """Close every connection; the database can be connected again afterwards."""
+        """Close every connection; the database can be connected again afterwards.
+
+        A unit that runs meanwhile goes on to its end, and its connection is closed after it.
+        """
         if self._engines is not None:
             engines, self._engines = self._engines, None
             await engines.dispose()
@@ -214,7 +221,8 @@ class Database(RawSql):
 
     @asynccontextmanager
     async def _open(self, engine: AsyncEngine, owner_id: str | None) -> AsyncIterator[Session]:
-        info = {OWNER: owner_id, SETTINGS: self.settings}
+        pool = engine.sync_engine.pool
+        info = {OWNER: _valid_owner(owner_id), SETTINGS: self.settings}
         if self._sandbox is None:
             session = Session(engine, expire_on_commit=False, info=info)
         else:
@@ -228,7 +236,7 @@ class Database(RawSql):
                 raise (in_our_words(error) or error) from error.__cause__
             yield session
         finally:
-            await _to_its_end(session.close())
+            await _to_its_end(_end(session, engine, pool))
 
     async def _commit(self, session: Session) -> None:
         connection = await session.connection()
@@ -256,6 +264,14 @@ def _undo_refused(connection: sa.Connection) -> None:
     connection.info.pop(BROKEN, None)
 
 
+def _valid_owner(owner_id: str | None) -> str | None:
+    """Every statement of the unit compares with it: what no column holds is refused before the first."""
+    try:
+        return None if owner_id is None else check_text(owner_id)
+    except ValueError as error:
+        raise InvalidInputError("owner_id", str(error)) from None
+
+
 async def _to_its_end(work: Awaitable[T]) -> T:
     """Await `work` whole even when the task is cancelled meanwhile; the cancellation goes on after it."""
     task = asyncio.ensure_future(work)
@@ -270,3 +286,10 @@ async def _to_its_end(work: Awaitable[T]) -> T:
         if not task.cancelled():
             task.exception()
         raise
+
+
+async def _end(session: Session, engine: AsyncEngine, pool: Pool) -> None:
+    """Give the connection back; where the pool was closed meanwhile, close it: it waits for nobody there."""
+    await session.close()
+    if pool is not engine.sync_engine.pool:
+        await greenlet_spawn(pool.dispose)

@@ -1,5 +1,7 @@
 """The one error tree of the project: the same errors on both databases, and no value in their text."""
 
+from uuid import UUID
+
 
 class StoreError(Exception):
     """Everything that this project raises on purpose."""
@@ -38,12 +40,20 @@ class TransactionError(StoreError):
 
 
 class NotFoundError(StoreError):
-    """No such row, or none that this owner may see."""
+    """No such row, or none that this owner may see. A key that is no id is a name: the text does not show it."""
 
     def __init__(self, model: str, key: object) -> None:
-        super().__init__(f"no {model} with the key {key}")
+        super().__init__(f"no {model} with the key {key}" if _is_id(key) else f"no {model} with this key")
         self.model = model
         self.key = key
+
+
+def _is_id(key: object) -> bool:
+    try:
+        UUID(str(key))
+    except ValueError:
+        return False
+    return True
 
 
 class ConflictError(StoreError):

@@ -64,6 +64,9 @@ MAX_JSON_DEPTH = 500
 
 FIRST_MOMENT, LAST_MOMENT = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 
+MAX_JSON_BITS = 13_287
+"""4000 digits: Python itself neither writes nor reads more than 4300."""
+
 HALF = np.finfo(np.float16)
 
 TEXT_OR_LARGE_FLOAT = re.compile(r'"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?e\+\d+')
@@ -121,9 +124,12 @@ def check_json(value: object) -> object:
 def _check_json(value: object, depth: int) -> None:
     if depth > MAX_JSON_DEPTH:
         raise ValueError(f"JSON is nested deeper than {MAX_JSON_DEPTH} levels")
-    if value is None or isinstance(value, bool | int):
+    if value is None or isinstance(value, bool):
         return
-    if isinstance(value, str):
+    if isinstance(value, int):
+        if value.bit_length() > MAX_JSON_BITS:
+            raise ValueError("JSON must not contain an integer of more than 4000 digits")
+    elif isinstance(value, str):
         check_text(value)
     elif isinstance(value, float):
         if not math.isfinite(value):

@@ -170,6 +170,8 @@ def _given(**filters: object) -> dict[str, object]:
 
 
 def _valid_metadata(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    if not isinstance(metadata, Mapping):
+        raise InvalidInputError("metadata", "is not a JSON object")
     try:
         check_json(metadata)
     except ValueError as error:

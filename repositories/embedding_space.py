@@ -12,7 +12,7 @@ from repositories.ownership import table_of
 from repositories.pagination import Page
 from repositories.search import TableIndex, search_on
 from repositories.validation import valid_changes, valid_id
-from repositories.vectors import active_space
+from repositories.vectors import active_space, valid_space
 
 SPACES = table_of(EmbeddingSpace)
 
@@ -51,6 +51,7 @@ class EmbeddingSpaceRepository(Repository[EmbeddingSpace]):
 
     async def indexes(self, space: EmbeddingSpace) -> Sequence[TableIndex]:
         """Where the approximate index of each table with vectors is; one statement at most."""
+        valid_space(space)
         connection = await self.session.core()
         return await search_on(connection.dialect.name).indexes(connection, space)
 

@@ -14,6 +14,7 @@ from models.types import MAX_INTEGER, VectorLike
 from repositories.append import Places, append_statement, counters_statement, parameter, stored_statement
 from repositories.base import BATCH, Condition, ReadRepository
 from repositories.embedder import Embedder, embed_texts, refuse_both
+from repositories.history import history_statement
 from repositories.message_record import (
     RECORD_COLUMNS,
     MessageRecord,
@@ -75,7 +76,7 @@ class MessageRepository(MessageSearch, MessageTurns, ReadRepository[Message]):
         connection = await self.session.core()
         owner_id = self.session.owner_id
         values = row | {
-            "given_episode": message.get("episode"),
+            "given_episode": None if message.get("episode") is None else row["episode"],
             "episode_before": row["sent_at"] - self.session.settings.episode_gap,
         }
         if owner_id is not None:
@@ -135,16 +136,20 @@ class MessageRepository(MessageSearch, MessageTurns, ReadRepository[Message]):
         `valid_only`: of these only what a model provider takes, docs/turns.md: a tool's call with its result directly
         behind it, or neither; and no empty message of an assistant. So a cut separates no result from its call.
         """
-        conditions = self._of(conversation_id)
+        values: dict[str, object] = {
+            "of_conversation": valid_id(conversation_id, "conversation_id"),
+            "most": valid_limit(last, "last"),
+        }
+        if self.session.owner_id is not None:
+            values["owner_id"] = self.session.owner_id
         if before is not None:
-            conditions.append(MESSAGES.c.position < valid_limit(before, "before", MAX_INTEGER))
+            values["before"] = valid_limit(before, "before", MAX_INTEGER)
         if after is not None:
-            conditions.append(MESSAGES.c.position > _valid_after(after))
+            values["after"] = _valid_after(after)
         onward = after is not None and before is None
-        order = MESSAGES.c.position.asc() if onward else MESSAGES.c.position.desc()
-        statement = sa.select(*RECORD_COLUMNS).where(*conditions).order_by(order).limit(valid_limit(last, "last"))
-        rows = (await (await self.session.core()).execute(statement)).mappings()
-        found = [record_of(row) for row in rows]
+        statement = history_statement(self.session.owner_id is not None, before is not None, after is not None)
+        rows = (await (await self.session.core()).execute(statement, values)).all()
+        found = [MessageRecord._make(row) for row in rows]
         newest_first = found[::-1] if onward else found
         if max_tokens is not None:
             newest_first = fitting(newest_first, valid_limit(max_tokens, "max_tokens", MAX_INTEGER), count_tokens)

@@ -11,11 +11,10 @@ from sqlmodel import col, select
 
 from database.errors import InvalidInputError, StoreError
 from models import ExecutionContext, Module, ModuleType, PersonaModule, new_id
-from models.types import check_text
 from repositories.base import Condition, Repository
 from repositories.ownership import table_of, visible
 from repositories.pagination import Page
-from repositories.validation import valid_id
+from repositories.validation import valid_id, valid_seconds, valid_text
 
 logger = logging.getLogger(__name__)
 
@@ -114,18 +113,14 @@ class ModuleRepository(Repository[Module]):
         One statement. Patterns are searched in a thread, each for at most `timeout` seconds, so that a bad one holds up
         nobody; it counts as not triggered.
         """
-        try:
-            check_text(text)
-        except ValueError as error:
-            raise InvalidInputError("text", str(error)) from None
-        if not timeout > 0:
-            raise InvalidInputError("timeout", "must be more than 0 seconds")
+        valid_text(text, "text")
+        seconds = valid_seconds(timeout, "timeout")
         uses = [] if persona_id is None else [self._used_by(persona_id)]
         active = self._matching(is_active=True)
         modules = await self._ordered(*active, col(Module.trigger_pattern).is_not(None), *uses)
         if not modules:
             return []
-        return await asyncio.to_thread(lambda: [module for module in modules if _triggers(module, text, timeout)])
+        return await asyncio.to_thread(lambda: [module for module in modules if _triggers(module, text, seconds)])
 
     async def _ordered(self, *conditions: Condition) -> Sequence[Module]:
         rows = await self._select(*conditions)

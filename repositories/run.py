@@ -18,7 +18,7 @@ from repositories.pagination import Page
 from repositories.run_stats import RunStats, stats_statement
 from repositories.step import NewStep, StepRepository
 from repositories.upsert import insert_into
-from repositories.validation import Row, valid_id, valid_time
+from repositories.validation import Row, valid_changes, valid_id, valid_time
 
 RUNS = table_of(Run)
 CALLS = table_of(LLMCall)
@@ -189,7 +189,9 @@ class RunRepository(Repository[Run]):
         With an actor the calls are those of its runs; without one, calls of plain talk count too. One statement.
         """
         runs = self._matching(actor=actor, owner_id=owner_id)
-        calls: list[Condition] = [] if owner_id is None else [CALLS.c.owner_id == owner_id]
+        calls: list[Condition] = [
+            CALLS.c[name] == value for name, value in valid_changes(Run, {"owner_id": owner_id}).items() if value
+        ]
         if actor is not None:
             calls.append(CALLS.c.run_id.in_(sa.select(RUNS.c.id).where(*runs)))
         return await self._stats([*runs, *_made(RUNS, since, until)], [*calls, *_made(CALLS, since, until)])

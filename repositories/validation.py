@@ -11,13 +11,17 @@ from pydantic import ValidationError
 
 from database.errors import DimensionError, InvalidInputError
 from models import Base, EmbeddingSpace
-from models.types import MAX_INTEGER, VectorLike, check_time, vector_array
+from models.types import MAX_INTEGER, VectorLike, check_text, check_time, vector_array
 
 Row = dict[str, Any]
 """A new row before it is stored: the value of each column by its name."""
 
 MAX_LIMIT = 1_000
 """The most rows of one page."""
+
+
+MAX_SECONDS = 3_600
+"""The longest that a caller may let a call take."""
 
 
 class _Holder:
@@ -70,6 +74,20 @@ def valid_limit(value: object, field: str = "limit", most: int = MAX_LIMIT) -> i
 
 def valid_position(value: object, field: str) -> int:
     return valid_limit(value, field, MAX_INTEGER)
+
+
+def valid_text(value: str, field: str) -> str:
+    """What a text column would take: PostgreSQL compares no other."""
+    try:
+        return check_text(value)
+    except ValueError as error:
+        raise InvalidInputError(field, str(error)) from None
+
+
+def valid_seconds(value: object, field: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= MAX_SECONDS:
+        raise InvalidInputError(field, f"must be more than 0 seconds and at most {MAX_SECONDS}")
+    return float(value)
 
 
 def valid_time(value: object, field: str) -> datetime:

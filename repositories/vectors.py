@@ -38,6 +38,10 @@ async def space_or_active(session: Session, space: EmbeddingSpace | None) -> Emb
         space = await active_space(session)
     if space is None:
         raise InvalidInputError("space", "is not given, and none is active")
+    return valid_space(space)
+
+
+def valid_space(space: EmbeddingSpace) -> EmbeddingSpace:
     if not isinstance(space, EmbeddingSpace):
         raise InvalidInputError("space", "is not an EmbeddingSpace")
     return space

@@ -16,7 +16,7 @@ from repositories.ownership import table_of
 from repositories.search import fuzzy_postgres, fuzzy_sqlite
 from repositories.search.contract import TableIndex
 from repositories.search.fuzzy import FuzzyQuery, FuzzyText, fuzzy_words
-from repositories.validation import valid_id, valid_limit
+from repositories.validation import valid_id, valid_limit, valid_text
 
 T = TypeVar("T", covariant=True)
 ModelT = TypeVar("ModelT", bound=Entity)
@@ -89,7 +89,7 @@ async def _asked(
     known: dict[str, object] = {name: valid_id(value, name) for name, value in scope.items() if value is not None}
     if session.owner_id is not None:
         known["owner_id"] = session.owner_id
-    query = FuzzyQuery(model, fuzzy_words(text), known, valid_limit(limit))
+    query = FuzzyQuery(model, fuzzy_words(valid_text(text, "text")), known, valid_limit(limit))
     connection = await session.core()
     fuzzy = _fuzzy_on(connection.dialect.name)
     if not await fuzzy.is_ready(connection, query.text):
