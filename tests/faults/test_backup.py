@@ -2,6 +2,8 @@
 
 import asyncio
 import random
+import sqlite3
+from contextlib import closing
 from itertools import count
 from pathlib import Path
 from uuid import UUID
@@ -12,10 +14,10 @@ from database import Database
 from database.errors import StoreError
 from repositories import UnitOfWork
 from scripts.backup import backup
-from scripts.backups import read
+from scripts.backups import read, sqlite
 from scripts.restore import restore
 from tests.damage import fill
-from tests.support import Copies
+from tests.support import Copies, on_sqlite
 
 pytestmark = pytest.mark.faults
 
@@ -62,6 +64,31 @@ async def test_a_backup_under_writers_restores_exactly(
             writer.cancel()
         ended = await asyncio.gather(*writers, return_exceptions=True)
     assert all(isinstance(end, asyncio.CancelledError) for end in ended)
+
+
+@on_sqlite
+async def test_a_write_at_every_step_does_not_begin_it_anew(
+    fresh_database: Database, fresh_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a moment of its own the copy would never end: each write of another begins it again."""
+    monkeypatch.setattr(sqlite, "PAGES", 10)
+    await fill(fresh_database)
+    steps = 0
+    with closing(sqlite3.connect(fresh_url.removeprefix("sqlite:///"), check_same_thread=False)) as other:
+
+        def write_at_every_step(done: float) -> None:
+            nonlocal steps
+            steps += 1
+            assert steps < 100
+            with other:
+                other.execute("UPDATE personas SET description = 'changed'")
+
+        sums = await sqlite.dump(Database(fresh_url), tmp_path / "data", write_at_every_step)
+
+    assert steps > 3
+    assert sums["personas"].rows == 1
+    with closing(sqlite3.connect(tmp_path / "data")) as copy:
+        assert copy.execute("SELECT description FROM personas").fetchall() == [(None,)]
 
 
 async def test_no_damaged_backup_is_taken_for_whole(fresh_database: Database, fresh_url: str, tmp_path: Path) -> None:
