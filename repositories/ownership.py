@@ -43,7 +43,7 @@ PARENTS: dict[type[Base], tuple[str, type[Base]]] = {
 """A row without an owner of its own belongs to its parent's."""
 
 
-def visible(model: type[Base], owner_id: str | None) -> list[Condition]:
+def visible(model: type[Base], owner_id: "str | sa.BindParameter[str] | None") -> list[Condition]:
     """Conditions under which this owner sees a row; none for a session without owner."""
     if owner_id is None:
         return []

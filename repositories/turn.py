@@ -5,7 +5,6 @@ by its `tool_call_id`. Nothing else in a call is looked at.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
 from typing import NamedTuple
 
 from database.errors import InvalidInputError
@@ -109,11 +108,11 @@ def acceptable(records: Sequence[MessageRecord]) -> list[MessageRecord]:
                 calls.append({**call, "id": names[id]})
         if record.role is Role.ASSISTANT and not calls and not record.content.strip():
             continue
-        kept.append(record if record.tool_calls == (calls or None) else replace(record, tool_calls=calls or None))
+        kept.append(record if record.tool_calls == (calls or None) else record._replace(tool_calls=calls or None))
         for id, answer in results.items():
             result = records[answer]
             as_it_is = names[id] == id and result.tool_calls is None
-            kept.append(result if as_it_is else replace(result, tool_call_id=names[id], tool_calls=None))
+            kept.append(result if as_it_is else result._replace(tool_call_id=names[id], tool_calls=None))
     return kept
 
 

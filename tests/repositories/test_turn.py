@@ -328,7 +328,7 @@ MESSAGES = st.lists(st.one_of(WHOLE_TURN, ANY_MESSAGE.map(lambda one: [one])), m
 
 
 def stored(messages: list[Said]) -> list[MessageRecord]:
-    fields: dict[str, Any] = dict.fromkeys(MessageRecord.__slots__)
+    fields: dict[str, Any] = dict.fromkeys(MessageRecord._fields)
     return [
         MessageRecord(
             **fields | {"position": place, "sent_at": utc_now()} | message | {"role": Role(str(message["role"]))}
