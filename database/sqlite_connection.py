@@ -38,6 +38,11 @@ class StoppableConnection(aiosqlite.Connection):
     _since: float = 0
     _watched: bool = False
 
+    def __init__(self, connector: Callable[[], sqlite3.Connection], iter_chunk_size: int) -> None:
+        super().__init__(connector, iter_chunk_size)
+        # A program that forgets to close its database ends all the same.
+        self._thread.daemon = True
+
     async def _execute(self, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         execute: Callable[..., Awaitable[T]] = super()._execute
         # aiosqlite logs the call at DEBUG: without arguments of its own it shows no values.

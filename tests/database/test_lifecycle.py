@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import threading
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,23 @@ async def test_closing_leaves_no_connection(fresh_url: str) -> None:
     # An open connection is a ResourceWarning here, and a warning is an error.
     gc.collect()
     assert not database.is_connected
+
+
+async def test_a_unit_that_outlives_its_database_leaves_no_connection(fresh_url: str) -> None:
+    threads = set(threading.enumerate())
+    database = Database(fresh_url)
+    await database.connect()
+
+    async def unit() -> object:
+        async with database.transaction() as session:
+            connection = await session.core()
+            await database.close()
+            return (await connection.exec_driver_sql("SELECT 1")).scalar_one()
+
+    assert await unit() == 1
+    await asyncio.sleep(0.05)
+    gc.collect()
+    assert set(threading.enumerate()) == threads
 
 
 def test_another_event_loop_is_refused(tmp_path: Path) -> None:
