@@ -287,13 +287,13 @@ KINDS: dict[str, Mapping[str, object]] = {
 }
 
 FEW: dict[str, tuple[str, ...]] = {
-    "text": ("NUL inside", "low surrogate", "NFD", "DROP", "over 1 MB"),
-    "json": ("NaN", "minus zero", "2**70", "10**5000", "depth 500", "depth 5000", "NUL key", "surrogate", "escapes"),
-    "vector": ("too narrow", "NaN", "zero", "1e39", "float64", "strings", "big integers"),
-    "time": ("naive", "+14:00", "year 1", "year 9999", "microseconds"),
-    "integer": ("-1", "0", "2**63", "10**5000", "True", '"5"'),
-    "id": ("no uuid", "absent", "braces", "NUL"),
-    "ids": ("of no uuid", "of absent", "1001", "of nil"),
+    "text": ("NUL inside", "low surrogate", "NFD", "over 1 MB"),
+    "json": ("NaN", "2**70", "10**5000", "depth 5000", "NUL key", "escapes"),
+    "vector": ("too narrow", "NaN", "zero", "1e39", "big integers"),
+    "time": ("naive", "+14:00", "year 9999", "microseconds"),
+    "integer": ("-1", "2**63", "10**5000", "True", '"5"'),
+    "id": ("no uuid", "absent", "NUL"),
+    "ids": ("of no uuid", "of absent", "1001"),
     "words": ("of NUL inside", "of DROP"),
     "word": ("NUL inside", "upper case"),
     "boolean": ("none", "2"),

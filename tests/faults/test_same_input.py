@@ -14,12 +14,13 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from database import Database, Settings
+from database import Database, Settings, StoreError
 from models.types import vector_array
 from repositories import UnitOfWork
 from repositories.search.fuzzy_search import build_fuzzy_index
 from tests.faults.inputs import (
     NEW,
+    ROWS,
     Case,
     call,
     cases,
@@ -28,7 +29,7 @@ from tests.faults.inputs import (
     store,
     store_space,
 )
-from tests.faults.outcomes import Outcome, Undo, ask_all
+from tests.faults.outcomes import Outcome, Undo, ask_all, counts, outcome_of
 from tests.support import PostgresCopies, SqliteCopies
 
 pytestmark = pytest.mark.faults
@@ -74,6 +75,7 @@ async def test_same_input_same_outcome(both: Both) -> None:
     found = await answers(both, list(cases()))
     assert differences(found) == []
     assert [f"{case.name}: {here}" for case, here, _ in found if not comes_back(case, here)] == []
+    await leave_their_units(both, found)
     refused = sum(here.refused is not None for _, here, _ in found)
     print(f"same input: {len(found)} cases on two databases, {refused} refused; 0 differences, 0 raw errors")
     # An empty reflection, or arguments that are refused for another reason, must not pass.
@@ -83,7 +85,7 @@ async def test_same_input_same_outcome(both: Both) -> None:
 
 async def test_same_input_of_an_owner(both: Both) -> None:
     """Another's conversation, row by row absent: the conditions on the owner hear the same inputs."""
-    found = await answers(both, [case for number, case in enumerate(cases()) if number % 5 == 0], owner_id="ada")
+    found = await answers(both, [case for number, case in enumerate(cases()) if number % 10 == 0], owner_id="ada")
     assert differences(found) == []
 
 
@@ -106,6 +108,47 @@ async def test_cursors_of_every_page(both: Both) -> None:
     assert len(asked) > 14 * 10
 
 
+async def leave_their_units(both: Both, found: list[tuple[Case, Outcome, Outcome]]) -> None:
+    """One case of each refusal in a unit of its own, which the error leaves: the next unit has the one connection."""
+    one_of_each = {here.refused.partition(":")[2] or here.refused: case for case, here, _ in found if here.refused}
+    assert len(one_of_each) > 30
+    for database in both:
+        async with UnitOfWork(database) as uow:
+            before = await counts(uow)
+        for case in one_of_each.values():
+            with pytest.raises(StoreError):
+                await alone(database, case)
+            async with UnitOfWork(database) as uow:
+                assert await counts(uow) == before, case.name
+
+
+async def alone(database: Database, case: Case) -> None:
+    async with UnitOfWork(database) as uow:
+        answer = case.call(uow)
+        await (anext(answer) if isinstance(answer, AsyncIterator) else answer)
+
+
+async def test_ten_megabytes(both: Both) -> None:
+    text, talk = "ten words " * 1_000_000, ROWS["conversations"]
+    calls: list[tuple[str, str, dict[str, object]]] = [
+        ("messages", "append", {"conversation_id": talk, "role": "user", "content": text}),
+        ("messages", "append", {"conversation_id": talk, "role": "user", "content": text[:1_000_000]}),
+        ("messages", "page_of_words", {"text": text[:1_000_000]}),
+        ("conversations", "update", {"id": talk, "extra_data": {"a": [text]}}),
+        ("states", "set", {"conversation_id": talk, "key": "k", "value": {text[:100_000]: text[100_000:]}}),
+    ]
+    found: list[list[Outcome]] = []
+    for database in both:
+        async with UnitOfWork(database) as uow:
+            with suppress(Undo):
+                async with uow.nested():
+                    found.append([await outcome_of(lambda one=one: call(uow, *one)) for one in calls])
+                    raise Undo
+    assert found[0] == found[1]
+    assert [outcome.raw for outcome in found[0]] == [None] * len(calls)
+    assert [outcome.refused is None for outcome in found[0]] == [False, True, True, True, True]
+
+
 def comes_back(case: Case, outcome: Outcome) -> bool:
     """Whether a value that was taken is what is read: equal, where its type is the column's own."""
     answer = outcome.result
@@ -120,7 +163,7 @@ def comes_back(case: Case, outcome: Outcome) -> bool:
         case datetime():
             # In its own zone an hour that comes twice equals nothing in another zone.
             return isinstance(read, datetime) and read.tzinfo is UTC and read == given.astimezone(UTC)
-        case bool() | int() if isinstance(read, int):
+        case bool() | int() if isinstance(read, int) and case.place.verb != "compare_and_set":
             return given == read
         case float() if isinstance(read, float):
             return math.isclose(given, read, rel_tol=0) or given == read
