@@ -47,8 +47,8 @@ candidates AS MATERIALIZED (
 ),
 scope AS MATERIALIZED (
     SELECT {scope_columns}
-    FROM conversation_memory AS r {vectors}
-    WHERE {conditions} AND (SELECT memories FROM reach) <= :narrow
+    FROM reach CROSS JOIN conversation_memory AS r {vectors}
+    WHERE reach.memories <= :narrow AND {conditions}
     UNION ALL
     SELECT {scope_columns}
     FROM candidates JOIN conversation_memory AS r ON r.id = candidates.id {vectors}

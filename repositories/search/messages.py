@@ -89,8 +89,8 @@ places AS MATERIALIZED (
 ),
 scope AS MATERIALIZED (
     SELECT {scope_columns}
-    FROM messages AS r JOIN conversations AS c ON c.id = r.conversation_id {vectors}
-    WHERE {talks} AND (SELECT messages FROM reach) <= :narrow
+    FROM reach CROSS JOIN messages AS r JOIN conversations AS c ON c.id = r.conversation_id {vectors}
+    WHERE reach.messages <= :narrow AND {talks}
     UNION ALL
     SELECT {scope_columns}
     FROM places AS p JOIN messages AS r ON r.conversation_id = p.conversation_id AND r.position = p.position {vectors}
