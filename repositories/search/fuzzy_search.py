@@ -13,7 +13,7 @@ from database import Database, Session
 from database.errors import ConfigurationError
 from models import Entity
 from repositories.ownership import table_of
-from repositories.search import fuzzy_postgres, fuzzy_sqlite
+from repositories.search import postgres_fuzzy, sqlite_fuzzy
 from repositories.search.contract import TableIndex
 from repositories.search.fuzzy import FuzzyQuery, FuzzyText, fuzzy_words
 from repositories.validation import valid_id, valid_limit, valid_text
@@ -98,7 +98,7 @@ async def _asked(
 
 
 def _fuzzy_on(dialect_name: str) -> Fuzzy:
-    return fuzzy_postgres if dialect_name == "postgresql" else fuzzy_sqlite
+    return postgres_fuzzy if dialect_name == "postgresql" else sqlite_fuzzy
 
 
 async def build_fuzzy_index(database: Database) -> Sequence[TableIndex]:

@@ -99,7 +99,7 @@ async def build_indexes(
         try:
             # Kept by the connection and not by a transaction: there is none.
             await connection.exec_driver_sql("SET statement_timeout = 0")
-            await _be_alone(connection)
+            await be_alone(connection)
             for index in await indexes(connection, space):
                 if index.state is IndexState.UNFINISHED:
                     await connection.exec_driver_sql(f"DROP INDEX CONCURRENTLY IF EXISTS {index.name}")
@@ -113,7 +113,7 @@ async def build_indexes(
             await connection.invalidate()
 
 
-async def _be_alone(connection: AsyncConnection) -> None:
+async def be_alone(connection: AsyncConnection) -> None:
     # Not by waiting in the database: CREATE INDEX CONCURRENTLY waits for everybody whose statement is running.
     while True:
         if (await connection.exec_driver_sql(f"SELECT pg_try_advisory_lock({ONE_BUILDER})")).scalar_one():

@@ -15,7 +15,7 @@ from database.errors import ConfigurationError, DuplicateError
 from database.sqlite_trigrams import strict_word_similarity
 from repositories import UnitOfWork, build_fuzzy_index, drop_fuzzy_index
 from repositories.search import IndexState
-from repositories.search.fuzzy_postgres import KNOWS_LETTERS
+from repositories.search.postgres_fuzzy import KNOWS_LETTERS
 from repositories.search.postgres_index import ONE_BUILDER
 from tests.repositories.search.test_text_index import VOCABULARY, steps, write
 from tests.support import Copies, PostgresCopies, on_postgresql, on_sqlite
@@ -171,7 +171,7 @@ async def test_a_row_that_is_replaced_a_vacuum_and_a_table_that_is_copied(
 async def test_a_server_without_the_extension_is_told_plainly(
     fresh_database: Database, backend: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fuzzy = "repositories.search.fuzzy_postgres"
+    fuzzy = "repositories.search.postgres_fuzzy"
     monkeypatch.setattr(f"{fuzzy}.AVAILABLE", "SELECT true WHERE false")
     with pytest.raises(ConfigurationError, match="this server has no pg_trgm"):
         await build_fuzzy_index(fresh_database)

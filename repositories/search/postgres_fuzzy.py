@@ -9,7 +9,7 @@ from database import Database
 from database.errors import ConfigurationError, StoreError
 from repositories.search.contract import IndexState, TableIndex
 from repositories.search.fuzzy import FUZZY, LONGEST, FuzzyQuery, FuzzyText, fuzzy_statement
-from repositories.search.postgres_index import STATES, _be_alone
+from repositories.search.postgres_index import STATES, be_alone
 
 SEEN = "fuzzy_text({column})"
 
@@ -63,7 +63,7 @@ async def build(database: Database) -> Sequence[TableIndex]:
     async with database.autocommit() as connection:
         try:
             await connection.exec_driver_sql("SET statement_timeout = 0")
-            await _be_alone(connection)
+            await be_alone(connection)
             await _have_extension(connection)
             if (await connection.exec_driver_sql(HAS_FUNCTION)).scalar() is None:
                 await connection.exec_driver_sql(FUNCTION)
