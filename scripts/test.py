@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 ROOT = Path(__file__).resolve().parent.parent
-COVERAGE = ["--cov", "--cov-report=term-missing:skip-covered", "-m", "not processes"]
+COVERAGE = ["--cov", "--cov-report=term-missing:skip-covered"]
 MOST_PROCESSES = 4  # each one starts a PostgreSQL of its own
 
 
@@ -22,12 +22,14 @@ def command(
         int | None,
         typer.Option("--processes", "-n", min=1, help="How many share the whole suite.", show_default="one a core"),
     ] = None,
+    faults: Annotated[bool, typer.Option("--faults", help="Only the tests that break things on purpose.")] = False,
     coverage: Annotated[
         bool, typer.Option("--coverage", help="Count the branches that are reached; two to three times slower.")
     ] = False,
 ) -> None:
     """Run the tests on SQLite and on PostgreSQL 18, which comes from a wheel.
 
+    Those that break things on purpose, marked `faults`, are a run of their own: --faults.
     Everything behind `--` goes to pytest (`-- -k recall -x`). With --coverage the whole suite's
     coverage of models, database and repositories has to reach the floor of pyproject.toml; tests
     that only look at programs from outside, marked `processes`, are left out of that.
@@ -35,7 +37,15 @@ def command(
     count = processes or (1 if arguments else min(os.cpu_count() or 1, MOST_PROCESSES))
     workers = ["-n", str(count)] if count > 1 else []
     # A process of its own: what this one has imported already would count as never executed.
-    pytest = [sys.executable, "-m", "pytest", *workers, *(COVERAGE if coverage else []), *(arguments or [])]
+    pytest = [sys.executable, "-m", "pytest", *workers, *(COVERAGE if coverage else [])]
+    # The last -m counts: one behind `--` wins.
+    pytest += ["-m", _marked(faults, coverage), *(arguments or [])]
     # The suite starts many processes: none of them should compile again what another one has.
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     raise typer.Exit(subprocess.call(pytest, cwd=ROOT, env=environment))
+
+
+def _marked(faults: bool, coverage: bool) -> str:
+    """Which tests are run, in pytest's words for markers."""
+    kind = "faults" if faults else "not faults"
+    return f"{kind} and not slow and not processes" if coverage else f"{kind} and not slow"

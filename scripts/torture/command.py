@@ -1,6 +1,7 @@
 """The `torture` command: break the store in every way that we know, and print what was kept."""
 
 import asyncio
+import logging
 import os
 import tempfile
 from contextlib import ExitStack
@@ -54,6 +55,9 @@ def command(
 async def torture(minutes: float, which: Which, only: str) -> list[Row]:
     scale = scale_of(minutes)
     with ExitStack() as stack:
+        # What is slow or done again here is no news.
+        logging.disable(logging.WARNING)
+        stack.callback(logging.disable, logging.NOTSET)
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="torture-", ignore_cleanup_errors=True)))
         faults: list[Fault] = []
         if which is not Which.POSTGRES:

@@ -68,7 +68,11 @@ async def step(database: Database, orders: Orders, conversation_id: UUID) -> Seq
 
 
 async def step_without_lock(uow: UnitOfWork, conversation_id: UUID) -> MessageRecord:
+    await raise_state(uow, conversation_id)
+    return await uow.messages.append(conversation_id, id=new_id(), role="user", content=text_of(uuid4(), 0, 1))
+
+
+async def raise_state(uow: UnitOfWork, conversation_id: UUID) -> None:
     state = await uow.states.get(conversation_id, STATE)
     assert isinstance(state.state_value, int)
     await uow.states.set(conversation_id, STATE, state.state_value + 1)
-    return await uow.messages.append(conversation_id, id=new_id(), role="user", content=text_of(uuid4(), 0, 1))

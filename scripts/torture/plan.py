@@ -8,6 +8,7 @@ from itertools import count
 from pathlib import Path
 from typing import TypeAlias
 
+from database.errors import StoreError
 from scripts.torture import bouncer, cancels, contention, cuts, kills, storage
 from scripts.torture.places import PostgresPlace, SqlitePlace
 from scripts.torture.proxy import Cut
@@ -92,8 +93,12 @@ async def in_turn(faults: Sequence[Fault], seconds: float) -> AsyncIterator[tupl
     ends = time.monotonic() + seconds
     order = sorted(range(len(faults)), key=lambda place: faults[place].timed)
     for done, place in enumerate(order):
-        left = max(ends - time.monotonic(), 0)
-        yield place, await faults[place].run(left / (len(order) - done))
+        fault, left = faults[place], max(ends - time.monotonic(), 0)
+        try:
+            row = await fault.run(left / (len(order) - done))
+        except StoreError as error:
+            row = Row(fault.name, fault.database, kept=False, note=f"ended with {type(error).__name__}: {error}")
+        yield place, row
 
 
 def scale_of(minutes: float) -> float:

@@ -16,6 +16,7 @@ from uuid import uuid4
 
 from database import Database
 from database.url import parse_url
+from repositories import UnitOfWork
 from scripts.postgres import (
     PATIENCE_SECONDS,
     EmbeddedPostgres,
@@ -191,24 +192,24 @@ async def _by_itself(database: Database, statement: str) -> None:
 
 
 async def _busy_backend(database_url: str) -> int | None:
-    async with Database(database_url) as database:
-        for _ in range(500):
-            pid = await database.fetch_value(BUSY)
-            if isinstance(pid, int):
-                return pid
-            await asyncio.sleep(0.002)
-    return None
+    pid = await _asked_until_found(database_url, BUSY)
+    return pid if isinstance(pid, int) else None
 
 
 async def terminate_backend(database_url: str) -> bool:
     """pg_terminate_backend on one that is at work; any server will do. False: none was."""
+    return bool(await _asked_until_found(database_url, f"SELECT pg_terminate_backend(pid) FROM ({BUSY}) AS busy"))
+
+
+async def _asked_until_found(database_url: str, sql: str) -> object:
+    """The first answer of many tries; the server may still be at the blow before this one."""
     async with Database(database_url) as database:
         for _ in range(500):
-            ended = await database.fetch_value(f"SELECT pg_terminate_backend(pid) FROM ({BUSY}) AS busy")
-            if ended:
-                return True
+            answer = await UnitOfWork(database).run(lambda uow: uow.fetch_value(sql), idempotent=True)
+            if answer:
+                return answer
             await asyncio.sleep(0.002)
-    return False
+    return None
 
 
 def socket_of(url: str) -> tuple[str | None, str, int]:

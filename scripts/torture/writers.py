@@ -102,7 +102,7 @@ class Crew:
     async def go_on(self) -> bool:
         """Wait until more is acknowledged than now; False: that took too long."""
         before = grown(self._orders.folder)
-        return await _until(lambda: grown(self._orders.folder) > before + 500)
+        return await _until(lambda: grown(self._orders.folder) > before)
 
     async def finish(self) -> bool:
         """Wait until all have ended by themselves, and well."""

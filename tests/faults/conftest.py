@@ -1,7 +1,4 @@
-"""What the tests of faults share."""
+"""What the tests of faults share: commands, and processes forked from one that has imported what they need."""
 
-from tests.migrations.conftest import filled_url as filled_url
-from tests.migrations.conftest import new_filled as new_filled
-from tests.migrations.conftest import new_filled_postgres as new_filled_postgres
-from tests.migrations.conftest import new_filled_sqlite as new_filled_sqlite
+from tests import processes as processes
 from tests.scripts.conftest import command as command
