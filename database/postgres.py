@@ -16,7 +16,7 @@ from database.errors import ConfigurationError, StoreError
 from database.health import Damage, IndexedColumns, VectorSupport
 from database.settings import Settings
 from database.translation import translate
-from models.types import dump_json
+from models.types import dump_json, load_json
 
 Register: TypeAlias = Callable[[Any], Awaitable[None]]
 
@@ -48,6 +48,7 @@ def create_engine(url: sa.URL, settings: Settings) -> AsyncEngine:
         echo=settings.echo,
         hide_parameters=True,
         json_serializer=dump_json,
+        json_deserializer=load_json,
         connect_args={
             **tls,
             "timeout": float(str(timeout)),

@@ -46,6 +46,7 @@ __all__ = [
     "check_text",
     "check_time",
     "dump_json",
+    "load_json",
     "vector_array",
 ]
 
@@ -154,6 +155,11 @@ def dump_json(value: object) -> str:
     return TEXT_OR_LARGE_FLOAT.sub(_with_point, text) if "e+" in text else text
 
 
+def load_json(text: str) -> object:
+    """How every engine reads JSON; most of what is stored is an empty object."""
+    return {} if text == "{}" else json.loads(text)
+
+
 def _with_point(found: re.Match[str]) -> str:
     token = found[0]
     return token if token.startswith('"') else f"{float(token):.1f}"
@@ -225,9 +231,7 @@ class Json(sa.TypeDecorator[Any]):
 
 
 def _load_json(value: Any) -> object:
-    if value == "{}":
-        return {}
-    return json.loads(value) if isinstance(value, str) else value
+    return load_json(value) if isinstance(value, str) else value
 
 
 class UTCDateTime(sqltypes.UTCDateTime):
