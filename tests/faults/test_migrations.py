@@ -14,11 +14,16 @@ from alembic.operations import Operations
 from database import Database, migrations
 from database.url import parse_url
 from models import metadata
+from tests.migrations import conftest as filled
 from tests.migrations.support import ROWS, named_things, newest, ours, sums
 from tests.processes import run_python
 from tests.support import Copies
 
 pytestmark = pytest.mark.faults
+
+# The fixtures of the ordinary tests of migrations.
+new_filled_sqlite, new_filled_postgres = filled.new_filled_sqlite, filled.new_filled_postgres
+new_filled, filled_url = filled.new_filled, filled.filled_url
 
 ROOT = Path(__file__).resolve().parents[2]
 EVERY = "EVERY_STATEMENT" in os.environ or os.environ.get("HYPOTHESIS_PROFILE") == "thorough"
