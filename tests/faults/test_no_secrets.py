@@ -90,7 +90,7 @@ async def test_nothing_that_is_given_is_told(database: Database, log: Collected)
     assert any("slow_query" in line for line in log.lines)
     refused = sum(found.error is not None for found in outcomes)
     print(f"no secrets: {len(asked)} cases, {refused} errors, {len(log.lines)} log lines; 0 needles")
-    assert min(refused, len(asked) - refused) > 100
+    assert min(refused, len(asked) - refused) > 50
 
 
 def tells(case: Case, found: Outcome) -> bool:

@@ -150,6 +150,11 @@ async def test_every_place_of_an_id_takes_anothers_for_nobodys(database: Databas
     assert asked > 150
 
 
+async def test_without_its_guard_anothers_row_is_seen(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("repositories.read.visible", lambda model, owner_id: [])
+    assert shows_him(await as_ada(database, "conversations", "get", {"id": ROWS["conversations"]}))
+
+
 def _row_of(place: Place) -> UUID | None:
     """Bob's row that a caller could name there."""
     if place.kind not in ("id", "ids") or place.noun == "embedding_spaces":

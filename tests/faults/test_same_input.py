@@ -149,6 +149,13 @@ async def test_ten_megabytes(both: Both) -> None:
     assert [outcome.refused is None for outcome in found[0]] == [False, True, True, True, True]
 
 
+async def test_without_its_guard_a_difference_is_seen(both: Both, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("repositories.search.words.check_text", lambda value: value)
+    found = await answers(both, [case for case in cases() if case.name.startswith("messages.page_of_words(text=NUL")])
+    assert found
+    assert len(differences(found)) == len(found)
+
+
 def comes_back(case: Case, outcome: Outcome) -> bool:
     """Whether a value that was taken is what is read: equal, where its type is the column's own."""
     answer = outcome.result
