@@ -14,9 +14,9 @@ from database.errors import (
     SerializationError,
 )
 
-RETRIES = 10
+RETRIES = 20
 DEADLINE = 30.0
-"""Seconds: longer than a server takes to start again."""
+"""Seconds: longer than a server takes to start again. The retries' waits are as long together."""
 
 FIRST_WAIT, LONGEST_WAIT, JITTER = 0.02, 2.0, 0.1
 """Seconds. Each wait is twice the one before, and a random part more, so that those who collided do not meet again."""

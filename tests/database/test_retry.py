@@ -24,7 +24,7 @@ from database.errors import (
     StoreError,
     UnavailableError,
 )
-from database.retry import is_transient
+from database.retry import DEADLINE, FIRST_WAIT, LONGEST_WAIT, RETRIES, is_transient
 from repositories import UnitOfWork
 from tests.support import on_postgresql, on_sqlite
 
@@ -122,6 +122,11 @@ async def test_cancelled_it_is_not_done_again(notes: Database) -> None:
     with pytest.raises(asyncio.CancelledError):
         await notes.run(work)
     assert work.attempts == 1
+
+
+def test_retries_last_as_long_as_the_deadline() -> None:
+    waits = [min(FIRST_WAIT * 2**number, LONGEST_WAIT) for number in range(RETRIES)]
+    assert DEADLINE - LONGEST_WAIT <= sum(waits) <= DEADLINE
 
 
 async def test_retries_and_deadline_end_it(notes: Database) -> None:
