@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import replace
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -66,9 +67,10 @@ async def cancel_units(url: str, folder: Path, *, count: int) -> Row:
         left = len(unsent & {UUID(str(text).split(" ")[0]) for text in texts})
         idle = 0 if kind_of(url) == "sqlite" else int(str(await database.fetch_value(IDLE)))
     problems = {"connections kept": checked_out, "idle in transaction": idle, "cancelled units stored": left}
-    notes = [f"next write within {slowest:.2f} s", *(f"{number} {what}" for what, number in problems.items() if number)]
     kept = not any(problems.values())
-    return row_of(FAULT, kind_of(url), verdict, rounds=count, hit=cancelled, kept=kept, note=", ".join(notes))
+    note = ", ".join(f"{number} {what}" for what, number in problems.items() if number)
+    row = row_of(FAULT, kind_of(url), verdict, rounds=count, hit=cancelled, kept=kept, note=note)
+    return replace(row, outage=round(slowest, 2), limit=LONGEST_NEXT)
 
 
 async def _write(database: Database, conversation_id: UUID, unit: UUID) -> list[MessageRecord]:

@@ -11,15 +11,15 @@ from rich.text import Text
 from scripts.torture.journal import Verdict
 
 LEAST_ACKNOWLEDGED = 100
-LONGEST_OUTAGE = 30.0
-"""Seconds for one call, whatever happened meanwhile."""
+LONGEST_CALL = 30.0
+"""Seconds, whatever happened meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
     """`rounds`: how often the fault was tried. `hit`: how often it met work. `outage`: seconds of the longest call.
 
-    `kept`: nothing is wrong but perhaps the time that it took; None: not run, `note` says why.
+    `limit`: the seconds that it may take. `kept`: nothing is wrong but perhaps that; None: not run, `note` says why.
     """
 
     fault: str
@@ -31,6 +31,7 @@ class Row:
     doubled: int = 0
     torn: int = 0
     outage: float = 0.0
+    limit: float = LONGEST_CALL
     kept: bool | None = None
     note: str = ""
 
@@ -40,7 +41,7 @@ class Row:
         if self.kept is None:
             return None
         meant_something = self.hit > 0 and self.acknowledged >= LEAST_ACKNOWLEDGED
-        return self.kept and meant_something and self.outage <= LONGEST_OUTAGE
+        return self.kept and meant_something and self.outage <= self.limit
 
 
 def row_of(
