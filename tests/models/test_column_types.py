@@ -132,8 +132,8 @@ TIMES = [
     datetime(2026, 11, 22, 9, 30, 15, 123456, tzinfo=INDIA),
     datetime(2026, 1, 1, 0, 0, 0, 1, tzinfo=LINE_ISLANDS),
     datetime(2026, 1, 1, tzinfo=timezone(-timedelta(hours=12))),
-    datetime(1, 1, 1, tzinfo=UTC),
-    datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=UTC),
+    datetime(1, 1, 1, 0, 0, 0, 1, tzinfo=UTC),
+    datetime(9999, 12, 31, 23, 59, 59, 999998, tzinfo=UTC),
     datetime(1969, 12, 31, 23, 59, 59, 999999, tzinfo=UTC),
     datetime(2026, 10, 25, 2, 30, fold=1, tzinfo=UTC),
 ]
