@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from database import Database
+from database.sqlite import unhurried
 from repositories.search.contract import IndexState, TableIndex
 from repositories.search.fuzzy import FUZZY, LONGEST, FuzzyQuery, FuzzyText, fuzzy_statement
 
@@ -48,6 +49,7 @@ async def build(database: Database) -> Sequence[TableIndex]:
     """In one transaction, which holds the write lock while it reads every text."""
     async with database.transaction() as session:
         connection = await session.core()
+        await connection.run_sync(unhurried)
         for text in FUZZY.values():
             if await _state(connection, text) is not IndexState.READY:
                 for sql in [*_dropping(text), *_making(text)]:
