@@ -79,7 +79,7 @@ class EmbeddedPostgres:
 
     def start(self) -> None:
         """Make the cluster if it is new, start the server, and wait until it takes connections."""
-        self._tree = _short_temporary_folder()
+        self._tree = short_folder()
         try:
             home = self._installation()
             with self._locked_folder() as lock, tempfile.TemporaryFile() as log:
@@ -92,7 +92,7 @@ class EmbeddedPostgres:
                     stdout=lock,  # nothing is written there: whoever inherits it holds the lock
                     stderr=log,
                     cwd="/",
-                    env=_environment(),
+                    env=environment(),
                     start_new_session=True,  # Ctrl-C is for us; we stop the server when done
                     user=self._user,
                     group=self._group,
@@ -138,7 +138,7 @@ class EmbeddedPostgres:
             capture_output=True,
             text=True,
             cwd="/",
-            env=_environment(),
+            env=environment(),
             user=self._user,
             group=self._group,
             extra_groups=self._groups,
@@ -239,7 +239,7 @@ class EmbeddedPostgres:
             return False
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
     """Ours without what would steer PostgreSQL's programs."""
     return {name: value for name, value in os.environ.items() if not name.startswith("PG")}
 
@@ -257,7 +257,7 @@ def _letters() -> str:
         locale.setlocale(locale.LC_CTYPE, before)
 
 
-def _short_temporary_folder() -> Path:
+def short_folder() -> Path:
     """A folder of our own, short enough for a socket in it (103 bytes on macOS) and not in a
     place where only root may go; in memory where there is room: disks are slow at thousands of small files."""
     base = tempfile.gettempdir()

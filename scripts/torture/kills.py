@@ -9,7 +9,8 @@ from pathlib import Path
 from database import Database
 from scripts.torture.journal import compare
 from scripts.torture.report import Row, kind_of, row_of
-from scripts.torture.server import Server, terminate_backend
+from scripts.torture.server import Server
+from scripts.torture.sessions import terminate_backend
 from scripts.torture.writers import Crew, Orders, new_conversations
 
 WRITER = "kill -9 a writer"

@@ -6,7 +6,6 @@ from enum import StrEnum
 from typing import Self
 
 from database.url import parse_url
-from scripts.torture.server import socket_of
 
 STARTUP_REQUESTS = {80877103: b"N", 80877104: b"N"}
 """Asks for TLS and for GSSAPI encryption; the answer is no."""
@@ -58,7 +57,7 @@ class Proxy:
         ends = [writer]
         try:
             startup = await _startup(reader, writer)
-            path, host, port = socket_of(self._target)
+            path, host, port = _socket_of(self._target)
             opened = asyncio.open_connection(host, port) if path is None else asyncio.open_unix_connection(path)
             server_reader, server_writer = await opened
             ends.append(server_writer)
@@ -136,3 +135,11 @@ async def _message(reader: asyncio.StreamReader) -> bytes:
 
 def _commits(message: bytes) -> bool:
     return message[:1] == b"Q" and message[HEADER:].rstrip(b"\0; ").upper() == b"COMMIT"
+
+
+def _socket_of(url: str) -> tuple[str | None, str, int]:
+    """Where the server of a URL listens: (unix socket or None, host, port)."""
+    parsed = parse_url(url)
+    host = str(parsed.query.get("host") or parsed.host or "localhost")
+    port = parsed.port or 5432
+    return (f"{host}/.s.PGSQL.{port}" if host.startswith("/") else None), host, port

@@ -15,15 +15,8 @@ from pathlib import Path
 from uuid import uuid4
 
 from database import Database
-from database.url import parse_url
-from repositories import UnitOfWork
-from scripts.postgres import (
-    PATIENCE_SECONDS,
-    EmbeddedPostgres,
-    PostgresUnavailableError,
-    _environment,
-    _short_temporary_folder,
-)
+from scripts.postgres import PATIENCE_SECONDS, EmbeddedPostgres, PostgresUnavailableError, environment, short_folder
+from scripts.torture.sessions import busy_backend
 
 # What an installation has: a commit is acknowledged when it is safe.
 DURABLE = {"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on", "max_wal_size": "512MB"}
@@ -47,7 +40,7 @@ class Server(EmbeddedPostgres):
         self._postmaster: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        self._tree = _short_temporary_folder()
+        self._tree = short_folder()
         try:
             self._home = self._installation()
             self._data = self._cluster(self._home)
@@ -85,7 +78,7 @@ class Server(EmbeddedPostgres):
 
     async def kill_backend(self, database_url: str) -> bool:
         """kill -9 of one that is at work: the server ends all others, and recovers. False: none was."""
-        pid = await _busy_backend(database_url)
+        pid = await busy_backend(database_url)
         if pid is None:
             return False
         try:
@@ -130,7 +123,7 @@ class Server(EmbeddedPostgres):
                 stdout=log,
                 stderr=log,
                 cwd="/",
-                env=_environment(),
+                env=environment(),
                 start_new_session=True,
                 user=self._user,
                 group=self._group,
@@ -178,43 +171,8 @@ IN_TABLESPACE = (
     "SELECT datname FROM pg_database AS d JOIN pg_tablespace AS t ON t.oid = dattablespace WHERE spcname = :name"
 )
 
-BUSY = """
-SELECT pid FROM pg_stat_activity
-WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend' AND state <> 'idle'
-ORDER BY random() LIMIT 1
-"""
-
 
 async def _by_itself(database: Database, statement: str) -> None:
     """What no transaction takes."""
     async with database.autocommit() as connection:
         await connection.exec_driver_sql(statement)
-
-
-async def _busy_backend(database_url: str) -> int | None:
-    pid = await _asked_until_found(database_url, BUSY)
-    return pid if isinstance(pid, int) else None
-
-
-async def terminate_backend(database_url: str) -> bool:
-    """pg_terminate_backend on one that is at work; any server will do. False: none was."""
-    return bool(await _asked_until_found(database_url, f"SELECT pg_terminate_backend(pid) FROM ({BUSY}) AS busy"))
-
-
-async def _asked_until_found(database_url: str, sql: str) -> object:
-    """The first answer of many tries; the server may still be at the blow before this one."""
-    async with Database(database_url) as database:
-        for _ in range(500):
-            answer = await UnitOfWork(database).run(lambda uow: uow.fetch_value(sql), idempotent=True)
-            if answer:
-                return answer
-            await asyncio.sleep(0.002)
-    return None
-
-
-def socket_of(url: str) -> tuple[str | None, str, int]:
-    """Where the server of a URL listens: (unix socket or None, host, port)."""
-    parsed = parse_url(url)
-    host = str(parsed.query.get("host") or parsed.host or "localhost")
-    port = parsed.port or 5432
-    return (f"{host}/.s.PGSQL.{port}" if host.startswith("/") else None), host, port
