@@ -3,6 +3,7 @@
 from uuid import UUID
 
 import numpy as np
+import pytest
 from rich.progress import Progress
 
 from benchmarks.approximate import SEARCHES, measure
@@ -34,6 +35,7 @@ def test_new_vectors_lie_beside_the_real_ones() -> None:
     assert set(chosen) == set(range(40))
 
 
+@pytest.mark.slow
 async def test_it_compares_every_search_in_every_scope(empty_url: str) -> None:
     random = np.random.default_rng(2)
     talks = [talk(name, random) for name in ("Ada", "Bob", "Carol")]

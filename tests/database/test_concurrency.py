@@ -71,6 +71,7 @@ async def test_writers_get_their_turn_in_order(fresh_database: Database) -> None
     assert order == list(range(TASKS))
 
 
+@pytest.mark.slow
 @on_sqlite
 async def test_no_update_is_lost_between_processes(fresh_database: Database, fresh_url: str) -> None:
     await make_counter(fresh_database)

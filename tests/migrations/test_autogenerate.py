@@ -116,6 +116,7 @@ def drop_column(table: sa.Table, name: str) -> None:
     table._columns.remove(table.c[name])
 
 
+@pytest.mark.slow
 async def test_a_revision_made_on_either_runs_on_both_with_rows_in_every_table(
     both_filled: dict[str, str], backend: str, tmp_path: Path
 ) -> None:

@@ -50,6 +50,7 @@ async def migrate_together(url: str, ini: Path, count: int, **environment: str) 
     return run.stdout.strip()
 
 
+@pytest.mark.slow
 async def test_four_processes_migrate_an_empty_database_at_once(empty_url: str) -> None:
     assert await migrate_together(empty_url, ROOT / "alembic.ini", PROCESSES) == "0 0 0 0"
     place = parse_url(empty_url)

@@ -3,6 +3,8 @@
 import asyncio
 from uuid import UUID, uuid4
 
+import pytest
+
 from database import Database
 from database.errors import StaleVersionError
 from repositories import UnitOfWork
@@ -82,6 +84,7 @@ async def test_no_state_is_lost(fresh_database: Database) -> None:
         assert (state.state_value, state.version) == (20, 21)
 
 
+@pytest.mark.slow
 async def test_several_processes(fresh_database: Database, fresh_url: str) -> None:
     talk = await new_talk(fresh_database)
     await in_processes(write_in_own_process, [(fresh_url, talk, f"writer {number}") for number in range(3)])

@@ -75,6 +75,7 @@ BUGS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bug", BUGS)
 def test_a_planted_bug_is_found(quick_machine: type[Machine], monkeypatch: pytest.MonkeyPatch, bug: str) -> None:
     monkeypatch.setattr(*BUGS[bug])

@@ -67,6 +67,7 @@ async def test_what_is_restored_is_what_was_saved(
         assert await database.fetch_value("SELECT min(content) FROM conversation_memory") == SECRET
 
 
+@pytest.mark.slow
 async def test_nothing_is_replaced_unless_it_is_said(filled: str, tmp_path: Path, command: Command) -> None:
     file = tmp_path / "x.backup"
     assert (await command("backup", file, "--database-url", filled)).code == 0
@@ -102,6 +103,7 @@ async def test_a_damaged_backup_touches_nothing(filled: str, tmp_path: Path, com
         assert await database.fetch_value("SELECT count(*) FROM conversation_memory") == 0
 
 
+@pytest.mark.slow
 async def test_what_was_wrong_before_comes_back_and_is_told(
     filled: str, empty_url: str, tmp_path: Path, command: Command
 ) -> None:

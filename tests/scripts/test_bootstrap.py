@@ -40,6 +40,7 @@ def start(checkout: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=checkout, env=environment, capture_output=True, text=True)
 
 
+@pytest.mark.slow
 def test_the_first_run_makes_the_environment_and_the_second_only_uses_it(checkout: Path) -> None:
     first = start(checkout, "demo", "--postgres", "a file")
     second = start(checkout, "demo", "--postgres", "a file")

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from database import Database
 from repositories.integrity import PARTS
 from scripts import deep_findings
@@ -83,6 +85,7 @@ async def test_a_gap_is_no_fault(fresh_database: Database, fresh_url: str) -> No
     assert await fresh_database.fetch_value("SELECT min(last_position) FROM conversations") == 99
 
 
+@pytest.mark.slow
 async def test_orphans_go_as_the_cascade_would_have_taken_them(fresh_database: Database, fresh_url: str) -> None:
     await fill(fresh_database)
     await damage(
@@ -147,6 +150,7 @@ async def test_a_position_that_is_taken_twice(fresh_database: Database, fresh_ur
     assert await deep_findings.repair(fresh_database) == ()
 
 
+@pytest.mark.slow
 async def test_vectors_that_cannot_be_compared_are_removed(
     fresh_database: Database, fresh_url: str, backend: str
 ) -> None:
@@ -186,6 +190,7 @@ async def test_bytes_that_are_no_vector(fresh_database: Database, fresh_url: str
         assert await look(fresh_database, "embeddings") == [("embeddings", "embeddings", what, 1)]
 
 
+@pytest.mark.slow
 @on_sqlite
 async def test_a_text_index_that_says_something_else_is_built_again(fresh_database: Database, fresh_url: str) -> None:
     await fill(fresh_database)
@@ -256,6 +261,7 @@ async def test_a_damaged_file_is_told_and_left(fresh_database: Database, fresh_u
     assert "damaged" in ran.out + ran.err
 
 
+@pytest.mark.slow
 async def test_the_command_finds_repairs_and_reports(
     fresh_database: Database, fresh_url: str, command: Command
 ) -> None:

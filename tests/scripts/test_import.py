@@ -314,6 +314,7 @@ async def _store(database: Database, file: Path) -> list[Change]:
         return [(await store(database, talk)).change for talk in ConversationReader(lines)]
 
 
+@pytest.mark.slow
 async def test_an_import_that_was_killed_goes_on(
     fresh_url: str, fresh_database: Database, tmp_path: Path, file: Path
 ) -> None:

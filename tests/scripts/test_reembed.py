@@ -89,6 +89,7 @@ async def kill_at_the_second_batch(url: str) -> None:
         await reembed(database, Dying(8), new, source=old)
 
 
+@pytest.mark.slow
 async def test_after_a_kill_it_goes_on(fresh_url: str, command: Command) -> None:
     await old_space(fresh_url, TEXTS)
     with pytest.raises(BrokenProcessPool):

@@ -77,6 +77,7 @@ async def test_the_same_answers_with_an_index(fresh_database: Database, backend:
             assert {hit.owner_id for hit in forced} == {"ada"}
 
 
+@pytest.mark.slow
 async def test_a_narrow_scope_that_is_forced_through_the_index_is_whole(fresh_database: Database, backend: str) -> None:
     query = np.ones(DIMENSIONS, dtype=np.float32)
     random = np.random.default_rng(3)
@@ -128,6 +129,7 @@ async def test_an_unfinished_index_is_built_again(fresh_database: Database, back
     assert {index.state for index in await build_indexes(fresh_database, space)} == {STATES[backend]}
 
 
+@pytest.mark.slow
 async def test_two_build_at_once_while_others_write(fresh_database: Database, backend: str) -> None:
     space, _ = await fill(fresh_database, clustered(1_000, DIMENSIONS))
 
