@@ -67,6 +67,17 @@ async def test_remember_and_recall(fresh_database: Database, capsys: pytest.Capt
     assert capsys.readouterr().out == "0.99 Ada lives in Oslo.\n"
 
 
+async def test_run(fresh_database: Database) -> None:
+    names: dict[str, object] = {}
+    exec("from uuid import UUID, uuid4\nfrom database import Database\nfrom repositories import UnitOfWork\n", names)
+    exec(shown("run"), names)
+    async with UnitOfWork(fresh_database, owner_id="ada") as uow:
+        chat = await uow.conversations.create(title="x")
+    say = names["say"]
+    assert isinstance(say, types.FunctionType)
+    assert [await say(fresh_database, chat.id, text) for text in ("Hello.", "Are you there?")] == [1, 2]
+
+
 async def test_fastapi(fresh_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_URL", fresh_url)
     module = types.ModuleType("application")
