@@ -78,10 +78,7 @@ def indexed_columns(connection: Connection) -> IndexedColumns:
 
 def _create_engine(url: sa.URL, settings: Settings, pool_size: int, max_overflow: int) -> AsyncEngine:
     def connect(path: str, **options: Any) -> aiosqlite.Connection:
-        # isolation_level None: the driver begins nothing by itself, so that our BEGIN is the one that counts.
-        options["isolation_level"] = None
-        opened = partial(sqlite3.connect, path, **options)
-        return StoppableConnection(lambda: register_measures(register(opened())), iter_chunk_size=64)
+        return StoppableConnection(partial(_open, path, settings, options), iter_chunk_size=64)
 
     engine = create_async_engine(
         url,
@@ -94,22 +91,10 @@ def _create_engine(url: sa.URL, settings: Settings, pool_size: int, max_overflow
         json_serializer=dump_json,
         connect_args={"async_creator_fn": connect},
     )
-    pragmas = (
-        f"busy_timeout={settings.sqlite_busy_timeout_ms}",
-        "foreign_keys=ON",
-        "recursive_triggers=ON",
-        "journal_mode=WAL",
-        f"synchronous={settings.sqlite_synchronous}",
-        "temp_store=MEMORY",
-        "cache_size=-8000",
-    )
 
     @event.listens_for(engine.sync_engine, "connect")
     def connected(connection: Any, entry: object) -> None:
-        cursor = connection.cursor()
-        for pragma in pragmas:
-            cursor.execute(f"PRAGMA {pragma}")
-        cursor.close()
+        connection.driver_connection.is_ready = True
 
     @event.listens_for(engine.sync_engine, "begin")
     def begin(connection: Connection) -> None:
@@ -126,6 +111,27 @@ def _create_engine(url: sa.URL, settings: Settings, pool_size: int, max_overflow
             driver.limit = settings.statement_timeout_ms / 1000
 
     return engine
+
+
+def _open(path: str, settings: Settings, options: dict[str, Any]) -> sqlite3.Connection:
+    """In the connection's own thread: what is done here is one step for who waits."""
+    # isolation_level None: the driver begins nothing by itself, so that our BEGIN is the one that counts.
+    connection = sqlite3.connect(path, **options | {"isolation_level": None})
+    try:
+        for pragma in (
+            f"busy_timeout={settings.sqlite_busy_timeout_ms}",
+            "foreign_keys=ON",
+            "recursive_triggers=ON",
+            "journal_mode=WAL",
+            f"synchronous={settings.sqlite_synchronous}",
+            "temp_store=MEMORY",
+            "cache_size=-8000",
+        ):
+            connection.execute(f"PRAGMA {pragma}").close()
+        return register_measures(register(connection))
+    except BaseException:
+        connection.close()
+        raise
 
 
 def _driver(connection: Connection) -> StoppableConnection:

@@ -34,6 +34,9 @@ class StoppableConnection(aiosqlite.Connection):
     """
 
     limit: float = 0
+    is_ready: bool = False
+    """Before that, as it is opened, nothing is stopped: a connection that is half made would stay open for ever."""
+
     _step: "asyncio.Future[Any] | None" = None
     _since: float = 0
     _watched: bool = False
@@ -42,6 +45,13 @@ class StoppableConnection(aiosqlite.Connection):
         super().__init__(connector, iter_chunk_size)
         # A program that forgets to close its database ends all the same.
         self._thread.daemon = True
+
+    async def _connect(self) -> aiosqlite.Connection:
+        opening = asyncio.ensure_future(super()._connect())
+        try:
+            return await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            return await _cancelled_later(opening)
 
     async def _execute(self, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         execute: Callable[..., Awaitable[T]] = super()._execute
@@ -54,7 +64,8 @@ class StoppableConnection(aiosqlite.Connection):
         except asyncio.CancelledError:
             if self._connection is None:
                 raise
-            if isinstance(getattr(fn, "__self__", None), sqlite3.Cursor) and fn.__name__ == "close":
+            closes = isinstance(getattr(fn, "__self__", None), sqlite3.Cursor) and fn.__name__ == "close"
+            if closes or not self.is_ready:
                 return await _cancelled_later(work)
             while not work.done():
                 # Again and again: while its thread has not come to the statement, there is nothing to stop.
@@ -92,18 +103,18 @@ def _ring(reference: "weakref.ref[StoppableConnection]") -> None:
         connection.ring()
 
 
-async def _cancelled_later(closing: "asyncio.Future[T]") -> T:
-    """The end of `closing`; the task is cancelled again where it waits next.
+async def _cancelled_later(work: "asyncio.Future[T]") -> T:
+    """The end of `work`; the task is cancelled again where it waits next.
 
     SQLAlchemy closes a cursor when its statement is over, and passes over whatever that raises: the cancellation would
-    be lost, and with it a caller's time limit.
+    be lost, and with it a caller's time limit. And it forgets a connection that fails as it is opened.
     """
     task = asyncio.current_task()
     assert task is not None
-    while not closing.done():
+    while not work.done():
         with contextlib.suppress(asyncio.CancelledError):
-            await asyncio.wait([closing])
+            await asyncio.wait([work])
     # Who counts cancellations, as asyncio.timeout() does, shall see no more of them than there were.
     task.uncancel()
     task.cancel()
-    return closing.result()
+    return work.result()

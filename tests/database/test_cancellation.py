@@ -1,8 +1,11 @@
 """A cancelled unit leaves nothing behind: no row, no lock, no connection, with the garbage collector off."""
 
 import asyncio
+import contextlib
 import gc
+import os
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import aiosqlite
 import pytest
@@ -133,6 +136,29 @@ async def test_cancelled_while_a_cursor_closes_a_unit_is_stopped(
         unit.cancel()
         await asyncio.wait([unit])
     await assert_as_good_as_new(database)
+
+
+@on_sqlite
+async def test_cancelled_while_it_connects_it_leaves_no_file_open(fresh_url: str) -> None:
+    for turns in range(0, 60, 3):
+        async with Database(fresh_url) as database:
+            reads = [asyncio.create_task(database.fetch_value(ENDLESS)) for _ in range(3)]
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            for read in reads:
+                read.cancel()
+            await asyncio.wait(reads)
+            assert all(read.cancelled() for read in reads)
+    assert times_open(Path(fresh_url.removeprefix("sqlite:///"))) == 0
+
+
+def times_open(file: Path) -> int:
+    """In this process."""
+    found, inode = 0, file.stat().st_ino
+    for descriptor in range(1_024):
+        with contextlib.suppress(OSError):
+            found += os.fstat(descriptor).st_ino == inode
+    return found
 
 
 @on_sqlite
