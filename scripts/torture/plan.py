@@ -108,7 +108,7 @@ def scale_of(minutes: float) -> float:
 
 def _on_both(scale: float) -> dict[str, Counted]:
     return {
-        cancels.FAULT: partial(cancels.cancel_units, count=round(300 * scale)),
+        cancels.FAULT: partial(cancels.cancel_units, count=round(410 * scale)),
         contention.CROWD: partial(contention.crowd, units=round(8 * scale)),
         contention.STEPS: partial(contention.step_states, units=round(20 * scale), write=contention.step),
     }
