@@ -38,6 +38,7 @@ class StoppableConnection(aiosqlite.Connection):
     """Before that, as it is opened, nothing is stopped: a connection that is half made would stay open for ever."""
 
     _step: "asyncio.Future[Any] | None" = None
+    _stopping: "asyncio.Future[Any] | None" = None
     _since: float = 0
     _watched: bool = False
 
@@ -46,12 +47,25 @@ class StoppableConnection(aiosqlite.Connection):
         # A program that forgets to close its database ends all the same.
         self._thread.daemon = True
 
+    def stop(self) -> "asyncio.Future[Any] | None":
+        self._stopping = super().stop()
+        return self._stopping
+
     async def _connect(self) -> aiosqlite.Connection:
-        opening = asyncio.ensure_future(super()._connect())
+        opening = asyncio.ensure_future(self._open())
         try:
             return await asyncio.shield(opening)
         except asyncio.CancelledError:
             return await _cancelled_later(opening)
+
+    async def _open(self) -> aiosqlite.Connection:
+        try:
+            return await super()._connect()
+        except Exception:
+            # Its thread ends with a word to the loop, which may be closed as soon as the caller knows.
+            if self._stopping is not None:
+                await self._stopping
+            raise
 
     async def _execute(self, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         execute: Callable[..., Awaitable[T]] = super()._execute

@@ -169,3 +169,14 @@ async def test_an_error_while_connecting_is_ours() -> None:
             with pytest.raises(StoreError):
                 async with database.sandbox():
                     pass
+
+
+def test_a_file_that_cannot_be_opened_leaves_no_thread_behind_a_closed_loop(tmp_path: Path) -> None:
+    """It would have something to say to the loop, and fail: pytest hears of that."""
+
+    async def look() -> None:
+        async with Database(f"sqlite:///{tmp_path}") as database:
+            assert (await database.health()).status == "error"
+
+    for _ in range(100):
+        asyncio.run(look())
