@@ -6,14 +6,18 @@ from dataclasses import replace
 from pathlib import Path
 from uuid import UUID
 
+import numpy as np
 import pytest
 
 from database import Database
 from repositories import UnitOfWork
 from repositories.message_record import MessageRecord
+from repositories.search import MEMORIES, VectorQuery, build_indexes
+from repositories.search.postgres import approximate_sql
 from scripts.torture import contention
 from scripts.torture.journal import Journal, compare
 from scripts.torture.writers import Orders, new_conversations, write_unit
+from tests.repositories.search.exact import store
 from tests.support import on_postgresql, on_sqlite
 
 pytestmark = pytest.mark.faults
@@ -80,3 +84,25 @@ async def test_a_journal_finds_what_is_missing_torn_and_doubled(fresh_url: str, 
     journal.close()
     assert (verdict.acknowledged, verdict.lost, verdict.doubled, verdict.torn) == (8, 3, 1, 2)
     assert (verdict.miscounted, verdict.errors) == (1, {"ValueError": 1})
+
+
+@on_postgresql
+async def test_without_a_scan_that_goes_on_few_rows_hide_behind_nearer_ones(fresh_database: Database) -> None:
+    random, vector = np.random.default_rng(3), np.ones(8, dtype=np.float32)
+    async with UnitOfWork(fresh_database) as uow:
+        space = await uow.embedding_spaces.create(name="crowded", dimensions=vector.size)
+        near = vector + 0.01 * random.standard_normal((2_000, vector.size)).astype(np.float32)
+        await store(uow.session, space, near, "bob")
+        await store(uow.session, space, random.standard_normal((20, vector.size)).astype(np.float32), "ada")
+    await build_indexes(fresh_database, space)
+    query = VectorQuery(MEMORIES, space, vector, 10, {"owner_id": "ada"}, "approximate")
+    values = {"owner_id": "ada", "vector": vector, "limit": 10, "candidates": 10}
+    async with UnitOfWork(fresh_database, owner_id="ada") as uow:
+        connection = await uow.session.core()
+        # So that the planner goes through the index, as it would among many more rows.
+        for setting in ("enable_sort", "enable_hashjoin", "enable_bitmapscan"):
+            await connection.exec_driver_sql(f"SET LOCAL {setting} = off")
+        await connection.exec_driver_sql("SET LOCAL hnsw.iterative_scan = off")
+        found = await connection.execute(query.statement(approximate_sql(query), "vector"), values)
+        assert len(found.all()) < 10
+        assert len(await uow.memories.recall(vector, space=space, mode="approximate")) == 10
