@@ -16,7 +16,7 @@ from rich.table import Table
 from benchmarks.conversations import Talk, Vector, read
 from benchmarks.multiplied import QUESTIONS, Multiplied, fill, multiply, owner_of
 from benchmarks.recall import PLACES, Databases
-from database import Database, Session
+from database import Database, Session, Settings
 from models import EmbeddingSpace
 from repositories import MemoryRepository, MessageRepository, RecalledMemory
 from repositories.message_search import FoundMessage
@@ -24,8 +24,6 @@ from repositories.search import Mode, SearchResult, build_indexes
 from scripts.console import AsJson, emit, err, run
 
 LIMIT = 10
-ASKED = 60
-"""Questions of each kind."""
 
 Hit = RecalledMemory | FoundMessage
 Found = SearchResult[RecalledMemory] | SearchResult[FoundMessage]
@@ -106,6 +104,7 @@ def command(
     ],
     db: Annotated[Databases, typer.Option(help="Where to measure.")] = Databases.BOTH,
     rows: Annotated[int, typer.Option(min=100, help="Memories to make, and as many messages.")] = 100_000,
+    questions: Annotated[int, typer.Option(min=1, help="Of each kind, in each scope.")] = 60,
     as_json: AsJson = False,
 ) -> None:
     """Multiply the conversations of a folder, index them, and compare the default search with the exact one.
@@ -122,14 +121,16 @@ def command(
         for name, place in PLACES.items():
             if db in (name, Databases.BOTH):
                 with place() as url:
-                    results += run(measure(name, url, talks, rows, progress))
+                    results += run(measure(name, url, talks, rows, progress, questions))
     emit(results if as_json else _as_table(results), as_json=as_json)
 
 
 async def measure(
-    name: str, url: str, talks: Sequence[Talk], rows: int, progress: Progress, asked: int = ASKED
+    name: str, url: str, talks: Sequence[Talk], rows: int, progress: Progress, asked: int
 ) -> list[Result]:
-    async with Database(url) as database:
+    # The exact answer of a store this large takes longer than a caller would wait.
+    settings = Settings.model_validate({"database_url": url, "statement_timeout_ms": 0, "slow_query_ms": 600_000})
+    async with Database(settings) as database:
         await database.migrate()
         stored = await fill(database, talks[:-1], rows, progress)
         await _build(database, stored, progress)
