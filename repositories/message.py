@@ -1,8 +1,7 @@
 """Messages: appended in order, read as history, edited and deleted with the conversation's counters kept true."""
 
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from itertools import islice
-from typing import Any, Unpack
+from typing import Unpack
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -11,7 +10,7 @@ from sqlalchemy.engine import RowMapping
 from database.errors import DuplicateError, NotFoundError
 from models import Conversation, EmbeddingSpace, Message, MessageEmbedding, utc_now
 from models.types import MAX_INTEGER, VectorLike
-from repositories.append import Places, append_statement, counters_statement, parameter, stored_statement
+from repositories.append import append_statement, counters_statement, parameter, stored_statement
 from repositories.base import BATCH, Condition, ReadRepository
 from repositories.embedder import Embedder, embed_texts, refuse_both
 from repositories.history import history_statement
@@ -31,7 +30,7 @@ from repositories.search import search_on
 from repositories.search.words import asked_words
 from repositories.turn import acceptable
 from repositories.turn_verbs import MessageTurns
-from repositories.validation import Row, valid_changes, valid_id, valid_limit
+from repositories.validation import valid_changes, valid_id, valid_limit
 from repositories.vectors import put_vector, put_vectors, store_vectors, valid_vectors
 
 CONVERSATIONS = table_of(Conversation)
@@ -254,95 +253,9 @@ class MessageRepository(MessageSearch, MessageTurns, ReadRepository[Message]):
         """The same for many (message, vector) pairs, in batches; how many were written."""
         return await put_vectors(self.session, MessageEmbedding, vectors, space)
 
-    async def _append(
-        self,
-        conversation_id: UUID,
-        talk: RowMapping,
-        messages: Iterable[Mapping[str, object]],
-        space: EmbeddingSpace | None,
-    ) -> Sequence[MessageRecord]:
-        """`append_many`, once the conversation is locked; `talk` is what `_lock` read of it."""
-        places = Places(talk, self.session.settings.episode_gap)
-        records: list[MessageRecord] = []
-        waiting = iter(messages)
-        while batch := list(islice(waiting, BATCH)):
-            rows = [new_message(conversation_id, values) for values in batch]
-            vectors: list[Any] = [values.get("vector") for values in batch]
-            arrays, space = await valid_vectors(self.session, vectors, space)
-            known = await self._stored(
-                conversation_id, [row["id"] for row, given in zip(rows, batch, strict=True) if given.get("id")]
-            )
-            fresh: list[Row] = []
-            for row, given in zip(rows, batch, strict=True):
-                if row["id"] not in known:
-                    places.take(row, episode_given=given.get("episode") is not None)
-                    known[row["id"]] = row
-                    fresh.append(row)
-                elif known[row["id"]]["fingerprint"] != row["fingerprint"]:
-                    raise DuplicateError("pk_messages")
-                records.append(record_of(known[row["id"]]))
-            if fresh:
-                await (await self.session.core()).execute(sa.insert(MESSAGES), fresh)
-            pairs = [
-                (row["id"], array)
-                for row, array in zip(rows, arrays, strict=True)
-                if array is not None and known[row["id"]]["content"] == row["content"]
-            ]
-            if pairs and space is not None:
-                await store_vectors(self.session, MessageEmbedding, pairs, space)
-        if counters := places.counters():
-            await self._update(conversation_id, **counters)
-        return records
-
-    async def _embedded(
-        self,
-        conversation_id: UUID,
-        messages: Iterable[Mapping[str, object]],
-        space: EmbeddingSpace | None,
-        embedder: Embedder,
-    ) -> tuple[Sequence[Mapping[str, object]], EmbeddingSpace]:
-        """The messages with their vectors; none is paid for if a message is refused."""
-        given = list(messages)
-        for message in given:
-            refuse_both(message.get("vector"))
-        texts = [new_message(conversation_id, message)["content"] for message in given]
-        vectors, space = await embed_texts(self.session, embedder, texts, space)
-        return [{**message, "vector": vector} for message, vector in zip(given, vectors, strict=True)], space
-
     def _of(self, conversation_id: UUID) -> list[Condition]:
         key = valid_id(conversation_id, "conversation_id")
         return [MESSAGES.c.conversation_id == key, *visible(Message, self.session.owner_id)]
-
-    async def _locked(self, conversation_id: UUID) -> RowMapping:
-        talk = await self._lock(CONVERSATIONS.c.id == conversation_id)
-        if talk is None:
-            raise NotFoundError("Conversation", conversation_id)
-        return talk
-
-    async def _lock(self, which: Condition) -> RowMapping | None:
-        """Messages of a conversation are written by one unit at a time: its row is locked before any of them."""
-        place = CONVERSATIONS.c
-        statement = (
-            sa.select(place.last_position, place.last_episode, place.last_message_at)
-            .where(which, *writable(Conversation, self.session.owner_id))
-            .with_for_update(key_share=True)
-        )
-        return (await (await self.session.core()).execute(statement)).mappings().one_or_none()
-
-    async def _stored(self, conversation_id: UUID, ids: Sequence[UUID]) -> dict[UUID, dict[Any, Any]]:
-        if not ids:
-            return {}
-        statement = sa.select(*RECORD_COLUMNS, MESSAGES.c.fingerprint).where(
-            MESSAGES.c.conversation_id == conversation_id, MESSAGES.c.id.in_(ids)
-        )
-        rows = (await (await self.session.core()).execute(statement)).mappings()
-        return {row["id"]: dict(row) for row in rows}
-
-    async def _update(self, conversation_id: UUID, **values: object) -> None:
-        """The counters of a conversation; `updated_at` stays, since no caller changes the conversation itself."""
-        statement = sa.update(CONVERSATIONS).where(CONVERSATIONS.c.id == conversation_id)
-        kept = {"updated_at": CONVERSATIONS.c.updated_at}
-        await (await self.session.core()).execute(statement.values(**values, **kept))
 
 
 def _talk_of(message_id: UUID) -> sa.ScalarSelect[UUID]:

@@ -1,33 +1,27 @@
 """Turns: what is said, called and answered together is stored together, and what a crash left open is closed."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
-from sqlalchemy.engine import RowMapping
 
-from database import Session
 from database.errors import InvalidInputError
-from models import EmbeddingSpace, Message, MessageStatus, Role, State
+from models import EmbeddingSpace, MessageStatus, Role, State
 from repositories.base import BATCH
 from repositories.embedder import Embedder
+from repositories.message_append import MESSAGES, MessageAppend
 from repositories.message_record import RECORD_COLUMNS, MessageRecord, new_message, record_of
-from repositories.ownership import require_references, table_of
+from repositories.ownership import require_references
 from repositories.state import new_state, write_state
 from repositories.turn import Said, check_turn, open_calls
 from repositories.validation import valid_id
-
-MESSAGES = table_of(Message)
 
 NO_RESULT = "Interrupted: there is no result, and whether the call took effect is not known."
 """What `close_interrupted` has a tool say; the model reads it."""
 
 
-class MessageTurns:
+class MessageTurns(MessageAppend):
     """The part of the repository of messages that keeps calls and results together."""
-
-    session: Session
 
     async def append_turn(
         self,
@@ -50,7 +44,7 @@ class MessageTurns:
         in a session of one owner for the personas and modules of the states.
         """
         key = valid_id(conversation_id, "conversation_id")
-        given = list(messages)
+        given: Sequence[Mapping[str, object]] = list(messages)
         if not 1 <= len(given) <= BATCH:
             raise InvalidInputError("messages", f"must be 1 to {BATCH}")
         rows = [new_message(key, message) for message in given]
@@ -108,24 +102,3 @@ class MessageTurns:
         left_out = set(but)
         rows = (await (await self.session.core()).execute(statement)).all()
         return [Said(row.role, row.tool_calls, row.tool_call_id) for row in rows if row.id not in left_out]
-
-    async def _locked(self, conversation_id: UUID) -> RowMapping:
-        raise NotImplementedError
-
-    async def _append(
-        self,
-        conversation_id: UUID,
-        talk: RowMapping,
-        messages: Iterable[Mapping[str, object]],
-        space: EmbeddingSpace | None,
-    ) -> Sequence[MessageRecord]:
-        raise NotImplementedError
-
-    async def _embedded(
-        self,
-        conversation_id: UUID,
-        messages: Iterable[Mapping[str, object]],
-        space: EmbeddingSpace | None,
-        embedder: Embedder,
-    ) -> tuple[Any, EmbeddingSpace]:
-        raise NotImplementedError
