@@ -120,9 +120,10 @@ class Database(RawSql):
             async with self._open(engines.writer, owner_id) as session:
                 yield session
                 await session.flush()
-                if is_broken(await session.core()):
+                connection = await session.core()
+                if is_broken(connection):
                     raise TransactionError("a statement of this unit has failed; nothing of it was kept")
-                await _to_its_end(self._commit(session))
+                await _to_its_end(self._commit(session, connection))
         await session.run_hooks()
 
     async def run(
@@ -238,8 +239,7 @@ class Database(RawSql):
         finally:
             await _to_its_end(_end(session, engine, pool))
 
-    async def _commit(self, session: Session) -> None:
-        connection = await session.connection()
+    async def _commit(self, session: Session, connection: AsyncConnection) -> None:
         try:
             await session.commit()
         except ConnectionLostError as error:
