@@ -19,7 +19,6 @@ from database.sqlite_connection import StoppableConnection
 from database.sqlite_functions import register
 from database.sqlite_integrity import damage as damage
 from database.sqlite_integrity import rebuild_damaged as rebuild_damaged
-from database.sqlite_measures import register_measures
 from database.url import is_memory, make_parent_folder
 from models.types import dump_json
 
@@ -128,7 +127,7 @@ def _open(path: str, settings: Settings, options: dict[str, Any]) -> sqlite3.Con
             "cache_size=-8000",
         ):
             connection.execute(f"PRAGMA {pragma}").close()
-        return register_measures(register(connection))
+        return register(connection)
     except BaseException:
         connection.close()
         raise

@@ -25,6 +25,7 @@ Vector = np.ndarray[Any, np.dtype[np.float32]]
 Counts = np.ndarray[Any, np.dtype[np.uint16]]
 
 KEYS = {"memory_embeddings": "memory_id", "message_embeddings": "message_id", "embeddings": "id"}
+"""The row's id in each table of vectors."""
 
 NEWS = 500
 """Changes that each search reads by itself; more of them are read once, for all."""

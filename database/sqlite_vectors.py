@@ -1,10 +1,10 @@
-"""Vectors in SQLite: pgvector's distances as functions, and the exact nearest of many by one aggregate."""
+"""Vectors in SQLite: pgvector's distances and measures as functions, and the exact nearest of many by one aggregate."""
 
 import json
 import sqlite3
 from collections.abc import Callable
 from functools import lru_cache
-from math import sqrt
+from math import isnan, sqrt
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,8 @@ ROUNDING = float(np.finfo(np.float32).eps)
 def register(connection: sqlite3.Connection) -> None:
     for name, distance in DISTANCES.items():
         connection.create_function(name, 2, distance, deterministic=True)
+    connection.create_function("vector_dims", 1, vector_dims, deterministic=True)
+    connection.create_function("vector_norm", 1, vector_norm, deterministic=True)
     connection.create_aggregate("nearest", 5, Nearest)  # type: ignore[arg-type]  # typeshed wants one argument in step
 
 
@@ -55,6 +57,20 @@ DISTANCES: dict[str, Callable[[bytes, bytes], float]] = {
     "distance_inner_product": _inner_product,
 }
 """Less is nearer, as pgvector's operators <=>, <-> and <#>."""
+
+
+def vector_dims(value: object) -> int:
+    """How many numbers it holds; -1: it is no vector at all."""
+    return len(value) // 4 if isinstance(value, bytes) and len(value) % 4 == 0 else -1
+
+
+def vector_norm(value: object) -> float | None:
+    """Its length, infinity included; None where there is none, as of NaN."""
+    if not isinstance(value, bytes) or len(value) % 4:
+        return None
+    numbers = _numbers(value)
+    length = sqrt(float(numbers.dot(numbers)))
+    return None if isnan(length) else length
 
 
 def _cosine_scores(rows: Numbers, query: Numbers) -> Numbers:

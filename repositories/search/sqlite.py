@@ -6,13 +6,14 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from database import Database
+from database.sqlite_signatures import KEYS
 from models import EmbeddingSpace
 from repositories.search import hybrid
 from repositories.search.contract import Found, IndexState, Progress, TableIndex, VectorQuery
 from repositories.search.sources import INDEXED
 from repositories.search.sqlite_memories import memories
 from repositories.search.sqlite_messages import holds, messages
-from repositories.search.sqlite_near import KEYS, LIKELY_IDS, has_signatures, likely_parameters
+from repositories.search.sqlite_near import LIKELY_IDS, has_signatures, likely_parameters
 
 __all__ = ["build_indexes", "drop_indexes", "holds", "indexes", "memories", "messages", "nearest"]
 

@@ -6,9 +6,6 @@ the scope is told apart first, and the likeliest are taken of its rows alone: so
 
 from models import EmbeddingSpace, Metric
 
-KEYS = {"memory_embeddings": "memory_id", "message_embeddings": "message_id", "embeddings": "id"}
-"""The row's id in each table of vectors."""
-
 LIKELY = 800
 LIKELY_A_HIT = 4
 """Rows of a wide scope that are compared exactly; docs/search.md says what fewer would lose."""
