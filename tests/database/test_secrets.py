@@ -3,6 +3,7 @@
 import logging
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -152,8 +153,9 @@ class Collected(logging.Handler):
             self.lines.append(f"{self.format(record)} {record.args}")
 
 
-@pytest.fixture
-def log() -> Iterator[Collected]:
+@contextmanager
+def collecting() -> Iterator[Collected]:
+    """What is logged inside the block, at every level."""
     root, collected = logging.getLogger(), Collected()
     before = root.level
     root.addHandler(collected)
@@ -161,6 +163,12 @@ def log() -> Iterator[Collected]:
     yield collected
     root.removeHandler(collected)
     root.setLevel(before)
+
+
+@pytest.fixture
+def log() -> Iterator[Collected]:
+    with collecting() as collected:
+        yield collected
     assert_silent(*collected.lines)
 
 

@@ -1,6 +1,5 @@
 """What callers give stays out of logs, errors and reprs: a needle wherever something is taken, echo on and off."""
 
-import logging
 import traceback
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
@@ -12,7 +11,7 @@ from database import Database, Session, Settings
 from database.translation import translate
 from repositories import UnitOfWork
 from repositories.search.fuzzy_search import build_fuzzy_index
-from tests.database.test_secrets import Collected
+from tests.database.test_secrets import Collected, collecting
 from tests.faults.inputs import Case, cursor, places, store, store_space
 from tests.faults.outcomes import Outcome, ask_all
 from tests.support import Copies
@@ -54,13 +53,8 @@ def needles_in(*texts: object) -> list[str]:
 
 @pytest.fixture
 def log() -> Iterator[Collected]:
-    root, collected = logging.getLogger(), Collected()
-    before = root.level
-    root.addHandler(collected)
-    root.setLevel(logging.DEBUG)
-    yield collected
-    root.removeHandler(collected)
-    root.setLevel(before)
+    with collecting() as collected:
+        yield collected
 
 
 @pytest.fixture(params=["quiet", "echo"])
