@@ -15,7 +15,7 @@ from database import Database, migrations
 from database.url import parse_url
 from models import metadata
 from tests.migrations import conftest as filled
-from tests.migrations.support import ROWS, named_things, newest, ours, sums
+from tests.migrations.support import ROWS, migrate_together, named_things, newest, ours, sums
 from tests.processes import run_python
 from tests.support import Copies
 
@@ -49,29 +49,6 @@ def count(*_):
 
 asyncio.run(migrations.upgrade(url, sys.argv[3]))
 print(sent)
-"""
-
-TOGETHER = """
-import asyncio, os, sys
-from database import migrations
-from database.url import parse_url
-
-read, write = os.pipe()
-children = []
-for _ in range(int(sys.argv[2])):
-    child = os.fork()
-    if child == 0:
-        os.close(write)
-        os.read(read, 1)
-        try:
-            asyncio.run(migrations.upgrade(parse_url(sys.argv[1])))
-        except BaseException as error:
-            print(repr(error), flush=True)
-            os._exit(1)
-        os._exit(0)
-    children.append(child)
-os.close(write)
-print(*(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children))
 """
 
 
@@ -150,8 +127,7 @@ async def test_killed_in_an_empty_database_it_is_run_again(empty_url: str) -> No
 async def test_processes_that_migrate_at_once(copies: Copies) -> None:
     for _ in range(ROUNDS):
         url = await copies.empty()
-        ran = await asyncio.to_thread(run_python, TOGETHER, url, str(PROCESSES), folder=ROOT)
-        assert ran.stdout.strip() == " ".join(["0"] * PROCESSES)
+        assert await migrate_together(url, PROCESSES) == " ".join(["0"] * PROCESSES)
         assert await migrations.current(parse_url(url)) == (newest(),)
         assert await migrations.drift(parse_url(url)) == []
         await copies.drop(url)

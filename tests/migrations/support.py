@@ -20,9 +20,46 @@ from database import Database, Session, migrations
 from database.url import parse_url
 from models import Base, Message, Persona, metadata
 from tests import factories
+from tests.processes import run_python
 
 ROWS = 100
 """In every table."""
+
+ROOT = Path(__file__).resolve().parents[2]
+
+# Forked when everything is imported, and let go together: so that they do meet.
+TOGETHER = """
+import asyncio, os, sys
+from pathlib import Path
+from database import migrations
+from database.url import parse_url
+
+url, count, ini = parse_url(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]) if sys.argv[3:] else None
+read, write = os.pipe()
+children = []
+for _ in range(count):
+    child = os.fork()
+    if child == 0:
+        os.close(write)
+        os.read(read, 1)
+        try:
+            asyncio.run(migrations.upgrade(url, config=ini))
+        except BaseException as error:
+            print(repr(error), flush=True)
+            os._exit(1)
+        os._exit(0)
+    children.append(child)
+os.close(write)
+print(*(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children))
+"""
+
+
+async def migrate_together(url: str, count: int, ini: Path | None = None, **environment: str) -> str:
+    """The exit codes of `count` processes that migrate at once; `ini`: an application's, else our history alone."""
+    given = [url, str(count), *([] if ini is None else [str(ini)])]
+    run = await asyncio.to_thread(run_python, TOGETHER, *given, folder=ROOT, environment=environment)
+    assert run.returncode == 0, run.stderr
+    return run.stdout.strip()
 
 
 def write_ini(folder: Path, **options: str) -> Path:

@@ -1,6 +1,5 @@
 """Several processes may migrate at once, and one that was killed may be run again."""
 
-import asyncio
 import signal
 from pathlib import Path
 
@@ -8,51 +7,17 @@ import pytest
 
 from database import migrations
 from database.url import parse_url
-from tests.migrations.support import named_things, newest, sums, write_ini, write_revision
-from tests.processes import run_python
+from tests.migrations.support import migrate_together, named_things, newest, sums, write_ini, write_revision
 
 pytestmark = pytest.mark.processes
 
 ROOT = Path(__file__).resolve().parents[2]
 PROCESSES = 4
 
-# Forked when everything is imported, and let go together: so that they do meet.
-TOGETHER = """
-import asyncio, os, sys
-from pathlib import Path
-from database import migrations
-from database.url import parse_url
-
-url, ini, count = parse_url(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
-read, write = os.pipe()
-children = []
-for _ in range(count):
-    child = os.fork()
-    if child == 0:
-        os.close(write)
-        os.read(read, 1)
-        try:
-            asyncio.run(migrations.upgrade(url, config=ini))
-        except BaseException as error:
-            print(repr(error), flush=True)
-            os._exit(1)
-        os._exit(0)
-    children.append(child)
-os.close(write)
-print(*(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children))
-"""
-
-
-async def migrate_together(url: str, ini: Path, count: int, **environment: str) -> str:
-    """The exit codes of `count` processes that migrate at once."""
-    run = await asyncio.to_thread(run_python, TOGETHER, url, str(ini), str(count), folder=ROOT, environment=environment)
-    assert run.returncode == 0, run.stderr
-    return run.stdout.strip()
-
 
 @pytest.mark.slow
 async def test_four_processes_migrate_an_empty_database_at_once(empty_url: str) -> None:
-    assert await migrate_together(empty_url, ROOT / "alembic.ini", PROCESSES) == "0 0 0 0"
+    assert await migrate_together(empty_url, PROCESSES, ROOT / "alembic.ini") == "0 0 0 0"
     place = parse_url(empty_url)
     assert await migrations.current(place) == (newest(),)
     assert await migrations.drift(place) == []
@@ -73,7 +38,7 @@ async def test_a_killed_process_leaves_nothing_and_can_be_run_again(filled_url: 
         """,
     )
     names, before = await named_things(filled_url), await sums(filled_url)
-    assert await migrate_together(filled_url, ini, 1, PULL_THE_PLUG="1") == str(-signal.SIGKILL)
+    assert await migrate_together(filled_url, 1, ini, PULL_THE_PLUG="1") == str(-signal.SIGKILL)
     assert await named_things(filled_url) == names
     assert await sums(filled_url) == before
     await migrations.upgrade(parse_url(filled_url), config=ini)
