@@ -57,8 +57,9 @@ async def test_a_frequent_word_alone_is_found(uow: UnitOfWork, talk: Conversatio
 
 async def test_a_name_is_no_word_that_tells_more(uow: UnitOfWork, talk: Conversation) -> None:
     """Else nothing would be left of a question whose one rare word is a participant's name."""
-    for number in range(4):
-        await uow.messages.append(talk.id, role="user", content=f"Ada was fine {number}" if number == 3 else "fine")
+    for content in ("fine", "fine", "fine", "Ada was fine"):
+        await uow.messages.append(talk.id, role="user", name="Ada", content=content)
     found = await uow.messages.search("Is Ada fine?")
-    assert "fine weather" in texts(found)
+    # Which of the rows with a frequent word are met is the database's to choose: most of these are Ada's.
+    assert len(found) > 1
     assert not found.exact
