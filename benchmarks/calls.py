@@ -130,9 +130,9 @@ def _heard(traffic: Traffic, original: Callable[..., Any], runs: bool) -> Callab
 
 
 class _Tracer:
-    """SQLite traces a statement again at each trigger that it fires: from the same call of the same frame.
+    """SQLite traces a statement again at each trigger that it fires, from the same call of the same frame.
 
-    Each row of an executemany() is a statement of its own to it.
+    And, as comments, what its virtual tables do by it. Each row of an executemany() is a statement of its own to it.
     """
 
     def __init__(self, traffic: Traffic) -> None:
@@ -140,6 +140,8 @@ class _Tracer:
         self._last: tuple[FrameType, int, str] | None = None
 
     def __call__(self, text: str) -> None:
+        if text.startswith("--"):
+            return
         frame = sys._getframe(1)
         here = (frame, frame.f_lasti, text)
         if here != self._last:
