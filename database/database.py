@@ -177,11 +177,14 @@ class Database(RawSql):
     @asynccontextmanager
     async def autocommit(self) -> AsyncIterator[AsyncConnection]:
         """A connection outside of any transaction, for upkeep that refuses one: CREATE INDEX CONCURRENTLY, VACUUM."""
-        engines = self._ready()
-        if engines.one_writer and asyncio.current_task() in self._holding:
+        if self.is_held():
             raise TransactionError("this task holds the one connection that writes")
-        async with engines.autocommit.connect() as connection:
+        async with self._ready().autocommit.connect() as connection:
             yield connection
+
+    def is_held(self) -> bool:
+        """Whether this task holds the one connection that writes: to wait in it for another task's write has no end."""
+        return self._ready().one_writer and asyncio.current_task() in self._holding
 
     async def health(self) -> Health:
         """Whether the database answers, and what it is. Never raises."""
