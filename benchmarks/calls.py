@@ -118,13 +118,18 @@ def listening() -> Iterator[Traffic]:
         yield traffic
 
 
+SUBJECTS = ("state", "query", "copy_stmt")
+"""How asyncpg names what is to be run, where it names it."""
+
+
 def _heard(traffic: Traffic, original: Callable[..., Any], runs: bool) -> Callable[..., Any]:
-    def exchange(protocol: Protocol, subject: Any, *args: Any, **options: Any) -> Any:
+    def exchange(protocol: Protocol, *args: Any, **options: Any) -> Any:
         traffic.round_trips += 1
         if runs:
+            subject = args[0] if args else next(options[name] for name in SUBJECTS if name in options)
             # A prepared statement knows its text.
             traffic.sent.append(subject if isinstance(subject, str) else subject.query)
-        return original(protocol, subject, *args, **options)
+        return original(protocol, *args, **options)
 
     return exchange
 
