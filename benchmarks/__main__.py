@@ -1,0 +1,91 @@
+"""`python -m benchmarks`: what each call costs, against the raw driver and against SQLAlchemy Core, in the same run."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from benchmarks.bench import Sizes, opened, place
+from benchmarks.figures import Figure, Run
+from benchmarks.machine import describe
+from benchmarks.recall import Databases
+from benchmarks.report import as_json, as_markdown, as_table, missed
+from benchmarks.workloads import WORKLOADS
+from scripts.console import CHECK_FAILED, INTERRUPTED, UNREACHABLE, AsJson, emit, err, run, say
+from scripts.postgres import PostgresUnavailableError
+
+WHOLE = Sizes()
+LEVELS = {Databases.POSTGRES: ("on",), Databases.SQLITE: ("FULL", "NORMAL")}
+"""Of durability. Where it makes no difference to a workload, the first is measured."""
+
+
+def command(
+    db: Annotated[Databases, typer.Option(help="Where to measure.")] = Databases.BOTH,
+    workload: Annotated[str, typer.Option(metavar="W1,W2,...", help="Which of w1 to w7.")] = ",".join(WORKLOADS),
+    rounds: Annotated[int, typer.Option(min=1, help="Of each layer, one after the other.")] = WHOLE.rounds,
+    rows: Annotated[int, typer.Option(min=100, help="The most of them anywhere.")] = WHOLE.rows,
+    operations: Annotated[int, typer.Option(min=1, help="Of each layer in a round.")] = WHOLE.operations,
+    questions: Annotated[int, typer.Option(min=1, help="To recall, of each layer in a round.")] = WHOLE.questions,
+    seconds: Annotated[float, typer.Option(min=0.05, help="Of the agents, each layer in a round.")] = WHOLE.seconds,
+    dimensions: Annotated[int, typer.Option(min=2, help="Of the vectors.")] = WHOLE.dimensions,
+    folder: Annotated[
+        Path | None,
+        typer.Option(help="Where the databases are made; without it where temporary files go.", exists=True),
+    ] = None,
+    check: Annotated[bool, typer.Option("--check", help="Exit with 1 where a figure is not what it must be.")] = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown instead of a table.")] = False,
+    as_json_: AsJson = False,
+) -> None:
+    """Measure the workloads of docs/performance.md: the raw driver, SQLAlchemy Core and this project, side by side.
+
+    Each round asks every layer; the figures are medians over the rounds, the ratios medians of what each round's own
+    limit gives. SQLite is measured at synchronous FULL, and what writes at NORMAL too.
+    """
+    names = [name.strip().lower() for name in workload.split(",") if name.strip()]
+    if unknown := sorted(set(names) - WORKLOADS.keys()):
+        raise typer.BadParameter(f"no workload {', '.join(unknown)}", param_hint="--workload")
+    sizes = Sizes(rounds, rows, operations, seconds, dimensions, questions)
+    runs: list[Run] = []
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=err, disable=not err.is_terminal, transient=True) as progress:
+        for database, levels in LEVELS.items():
+            if db not in (database, Databases.BOTH):
+                continue
+            for synchronous in levels:
+                chosen = [name for name in names if synchronous == levels[0] or WORKLOADS[name].writes]
+                if chosen:
+                    with place(database.value, folder) as url:
+                        runs.append(run(measure(database.value, url, synchronous, chosen, sizes, progress)))
+    if markdown:
+        emit(as_markdown(runs), as_json=False)
+    else:
+        emit(as_json(runs) if as_json_ else as_table(runs), as_json=as_json_)
+    if check and (found := missed(runs)):
+        say("Not as it must be: " + "; ".join(found))
+        raise typer.Exit(CHECK_FAILED)
+
+
+async def measure(db: str, url: str, synchronous: str, names: list[str], sizes: Sizes, progress: Progress) -> Run:
+    figures: list[Figure] = []
+    async with opened(db, url, synchronous, sizes, progress) as bench:
+        for name in names:
+            figures += await WORKLOADS[name].measure(bench)
+        return Run(db, synchronous, await describe(bench), figures)
+
+
+def main() -> None:
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app.command()(command)
+    try:
+        app(prog_name="python -m benchmarks")
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+    except PostgresUnavailableError as error:
+        err.print(str(error), style="red", markup=False, soft_wrap=True)
+        sys.exit(UNREACHABLE)
+
+
+if __name__ == "__main__":
+    main()

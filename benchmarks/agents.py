@@ -1,0 +1,76 @@
+"""W7: twenty agents that append, read the last fifty and recall; with half a second to think, and without."""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from functools import partial
+from itertools import cycle
+from uuid import UUID
+
+import numpy as np
+
+from benchmarks.bench import TEXT, Bench
+from benchmarks.figures import Figure, figure
+from benchmarks.layers.work import LAST, WRITERS, Layer
+from benchmarks.nearest import ROWS
+from benchmarks.remembered import Question
+from benchmarks.rounds import Sample, interleaved, timed
+
+AGENTS = WRITERS
+THINKING = 0.5
+"""Seconds between two turns of an agent: 20 agents do about 118 operations a second so."""
+
+STEPS = ("append", "last", "recall")
+NAMES = {"append": "append", "last": "last 50", "recall": "recall"}
+PERCENTILES = (50, 95, 99)
+
+
+async def measure(bench: Bench) -> list[Figure]:
+    rows = bench.sizes.upto(ROWS)
+    bench.say(f"remembering {rows:,}")
+    await bench.remembered.grow(rows)
+    talks = [await bench.new_talk(LAST) for _ in range(AGENTS)]
+    asked = bench.remembered.questions(max(AGENTS, bench.sizes.questions), far=False, everything=False)
+
+    def samples(thinking: float) -> dict[str, Sample]:
+        return {
+            layer.name: partial(_turns, layer, talks, asked, thinking, bench.sizes.seconds) for layer in bench.layers
+        }
+
+    bench.say(f"{AGENTS} agents")
+    calm = await interleaved(samples(THINKING), bench.sizes.rounds)
+    bench.say(f"{AGENTS} agents without a pause")
+    busy = await interleaved(samples(0), bench.sizes.rounds)
+    figures = [figure("W7", "agents.rate", f"{AGENTS} agents, rate", "ops/s", calm["rate"])]
+    for step in STEPS:
+        for percentile in PERCENTILES:
+            key = f"agents.{step}" if percentile == 99 else f"agents.{step}.p{percentile}"
+            what = f"{AGENTS} agents, {NAMES[step]}, p{percentile}"
+            figures.append(figure("W7", key, what, "ms", calm[f"{step} {percentile}"]))
+    return [*figures, figure("W7", "agents.saturated", f"{AGENTS} agents, saturated", "ops/s", busy["rate"])]
+
+
+async def _turns(
+    layer: Layer, talks: list[UUID], asked: list[Question], thinking: float, seconds: float
+) -> Mapping[str, float]:
+    took: dict[str, list[float]] = {step: [] for step in STEPS}
+    end = time.perf_counter() + seconds
+
+    async def agent(number: int, talk: UUID) -> None:
+        # Not all at the same moment.
+        await asyncio.sleep(thinking * number / AGENTS)
+        questions = cycle(asked[number:] + asked[:number])
+        while time.perf_counter() < end:
+            question = next(questions)
+            took["append"].append(await timed(partial(layer.append, talk, TEXT)))
+            took["last"].append(await timed(partial(layer.last, talk)))
+            took["recall"].append(await timed(partial(layer.recall, question.vector, question.persona)))
+            await asyncio.sleep(thinking)
+
+    start = time.perf_counter()
+    await asyncio.gather(*(agent(number, talk) for number, talk in enumerate(talks)))
+    measured = {"rate": sum(map(len, took.values())) / (time.perf_counter() - start)}
+    for step, times in took.items():
+        for percentile in PERCENTILES:
+            measured[f"{step} {percentile}"] = float(np.percentile(times, percentile)) * 1_000
+    return measured

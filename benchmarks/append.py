@@ -1,0 +1,60 @@
+"""W1: append one message in one transaction of its own; alone, by twenty writers at once, and as the store grows."""
+
+from functools import partial
+from uuid import UUID
+
+from benchmarks.bench import TEXT, Bench
+from benchmarks.calls import Operation, count_calls
+from benchmarks.figures import OURS, Figure, counted, figure
+from benchmarks.layers.work import WRITERS, Layer
+from benchmarks.rounds import interleaved, one_after_another, side_by_side
+
+SIZES = (100, 1_000, 10_000, 100_000, 1_000_000)
+
+
+async def measure(bench: Bench) -> list[Figure]:
+    return [*await _alone(bench), *await _at_once(bench), *await _growing(bench)]
+
+
+async def _alone(bench: Bench) -> list[Figure]:
+    bench.say("append")
+    times = bench.sizes.operations
+    talks = {layer.name: await bench.new_talk() for layer in bench.layers}
+    samples = {
+        layer.name: partial(one_after_another, partial(layer.append, talks[layer.name], TEXT), times)
+        for layer in bench.layers
+    }
+    taken = await interleaved(samples, bench.sizes.rounds)
+    counts = {layer.name: await count_calls(partial(layer.append, talks[layer.name], TEXT)) for layer in bench.layers}
+    return [
+        figure("W1", "append.serial", "append, p50", "ms", taken["p50"]),
+        figure("W1", "append.cpu", "append, processor", "ms", taken["cpu"]),
+        counted("W1", "append.calls", "append, function calls", "", {n: c.function_calls for n, c in counts.items()}),
+        counted("W1", "append.statements", "append, statements", "", {n: c.statements for n, c in counts.items()}),
+        counted("W1", "append.trips", "append, round trips", "", {n: c.round_trips for n, c in counts.items()}),
+    ]
+
+
+async def _at_once(bench: Bench) -> list[Figure]:
+    bench.say(f"{WRITERS} writers")
+    talks = [await bench.new_talk() for _ in range(WRITERS)]
+    times = max(1, bench.sizes.operations // 8)
+
+    def operations(layer: Layer) -> list[Operation]:
+        return [partial(layer.append, talk, TEXT) for talk in talks]
+
+    samples = {layer.name: partial(side_by_side, operations(layer), times) for layer in bench.layers}
+    taken = await interleaved(samples, bench.sizes.rounds)
+    return [figure("W1", "append.writers", f"{WRITERS} writers", "tps", taken["tps"])]
+
+
+async def _growing(bench: Bench) -> list[Figure]:
+    figures = []
+    for size in sorted({bench.sizes.upto(size) for size in SIZES}):
+        talk: UUID = await bench.talk_of(size)
+        bench.say(f"append behind {size:,}")
+        operation = partial(bench.ours.append, talk, TEXT)
+        sample = partial(one_after_another, operation, max(1, bench.sizes.operations // 4))
+        taken = await interleaved({OURS: sample}, bench.sizes.rounds)
+        figures.append(figure("W1", "append.growth", "append behind so many, p50", "ms", taken["p50"], rows=size))
+    return figures
