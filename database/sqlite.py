@@ -1,6 +1,7 @@
 """How we connect to SQLite: one writer in fair order, readers beside it, real transactions, vector distances."""
 
 import sqlite3
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -35,7 +36,7 @@ def create_engines(url: sa.URL, settings: Settings) -> tuple[AsyncEngine, AsyncE
     writer = _create_engine(url, settings, 1, 0)
     if is_memory(url):
         return writer, writer
-    return writer, _create_engine(url, settings, settings.pool_size, settings.max_overflow)
+    return writer, _create_engine(url, settings, settings.pool_size, settings.max_overflow, "query_only=ON")
 
 
 def read_only(engine: AsyncEngine) -> AsyncEngine:
@@ -75,9 +76,9 @@ def indexed_columns(connection: Connection) -> IndexedColumns:
     return {table: list(indexes.values()) for table, indexes in found.items()}
 
 
-def _create_engine(url: sa.URL, settings: Settings, pool_size: int, max_overflow: int) -> AsyncEngine:
+def _create_engine(url: sa.URL, settings: Settings, pool_size: int, max_overflow: int, *pragmas: str) -> AsyncEngine:
     def connect(path: str, **options: Any) -> aiosqlite.Connection:
-        return StoppableConnection(partial(_open, path, settings, options), iter_chunk_size=64)
+        return StoppableConnection(partial(_open, path, settings, options, pragmas), iter_chunk_size=64)
 
     engine = create_async_engine(
         url,
@@ -99,20 +100,23 @@ def _create_engine(url: sa.URL, settings: Settings, pool_size: int, max_overflow
     def begin(connection: Connection) -> None:
         options = connection.get_execution_options()
         driver = _driver(connection)
-        # Not yet: how long BEGIN waits for another process that writes is for busy_timeout to say.
-        driver.limit = 0
-        reads = options.get(READ_ONLY, False)
-        if reads or is_memory(url):
-            # In memory the one connection serves both kinds of unit, so each says which it is.
-            connection.exec_driver_sql(f"PRAGMA query_only={'ON' if reads else 'OFF'}")
-        if not options.get(AUTOCOMMIT, False):
-            connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
-            driver.limit = settings.statement_timeout_ms / 1000
+        driver.limit = 0 if options.get(AUTOCOMMIT, False) else settings.statement_timeout_ms / 1000
+        if not driver.in_transaction:
+            driver.begin(*_begin(options, is_memory(url)))
 
     return engine
 
 
-def _open(path: str, settings: Settings, options: dict[str, Any]) -> sqlite3.Connection:
+def _begin(options: Mapping[str, Any], in_memory: bool) -> Sequence[str]:
+    reads = options.get(READ_ONLY, False)
+    # In memory the one connection serves both kinds of unit, so each says which it is.
+    said = [f"PRAGMA query_only={'ON' if reads else 'OFF'}"] if in_memory else []
+    if options.get(AUTOCOMMIT, False):
+        return said
+    return [*said, "BEGIN" if reads else "BEGIN IMMEDIATE"]
+
+
+def _open(path: str, settings: Settings, options: dict[str, Any], pragmas: Sequence[str]) -> sqlite3.Connection:
     """In the connection's own thread: what is done here is one step for who waits."""
     # isolation_level None: the driver begins nothing by itself, so that our BEGIN is the one that counts.
     connection = sqlite3.connect(path, **options | {"isolation_level": None})
@@ -125,6 +129,7 @@ def _open(path: str, settings: Settings, options: dict[str, Any]) -> sqlite3.Con
             f"synchronous={settings.sqlite_synchronous}",
             "temp_store=MEMORY",
             "cache_size=-8000",
+            *pragmas,
         ):
             connection.execute(f"PRAGMA {pragma}").close()
         return register(connection)

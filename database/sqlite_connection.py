@@ -1,22 +1,29 @@
-"""A connection to SQLite whose statements can be stopped: with their task, or when they have run for too long."""
+"""A connection to SQLite: a statement is one step of its thread, and can be stopped there.
+
+Each step costs two changes of thread, as much as a small statement itself. So BEGIN waits for the first statement and
+goes with it, and rows come along as long as they are few.
+"""
 
 import asyncio
 import contextlib
+import math
 import sqlite3
+import time
 import weakref
-from collections.abc import Awaitable, Callable
-from typing import Any, ParamSpec, TypeVar
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, Generic, ParamSpec, Self, TypeVar
 
 import aiosqlite
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-STEPS = {"execute", "executemany", "fetchone", "fetchmany", "fetchall"}
-"""The calls of a cursor in which a statement runs. COMMIT is none of them: it is not stopped half-way."""
-
 AGAIN = 0.05
 """Seconds. While its thread has not come to the statement, there is nothing to stop."""
+
+AT_ONCE = 1_000
+"""Rows that are read in the step of their statement; of more, memory stays flat for who reads them one by one."""
 
 
 class StatementCancelled(Exception):
@@ -25,6 +32,29 @@ class StatementCancelled(Exception):
     Not a CancelledError until it has passed SQLAlchemy, which would throw the connection away: with it the whole
     database in memory, or a cursor that keeps the write lock until the garbage collector finds it.
     """
+
+
+class _Step(Generic[T]):
+    """What the thread does, with its outcome kept: who waited for it may be cancelled meanwhile."""
+
+    __slots__ = ("error", "result", "work")
+
+    def __init__(self, work: Callable[[], T]) -> None:
+        self.work = work
+        self.error: BaseException | None = None
+
+    def __call__(self) -> T:
+        try:
+            self.result = self.work()
+        except BaseException as error:
+            self.error = error
+            raise
+        return self.result
+
+    def outcome(self) -> T:
+        if self.error is not None:
+            raise self.error
+        return self.result
 
 
 class StoppableConnection(aiosqlite.Connection):
@@ -37,8 +67,9 @@ class StoppableConnection(aiosqlite.Connection):
     is_ready: bool = False
     """Before that, as it is opened, nothing is stopped: a connection that is half made would stay open for ever."""
 
-    _step: "asyncio.Future[Any] | None" = None
+    _pending: Sequence[str] = ()
     _stopping: "asyncio.Future[Any] | None" = None
+    _step: "asyncio.Future[Any] | None" = None
     _since: float = 0
     _watched: bool = False
 
@@ -46,6 +77,33 @@ class StoppableConnection(aiosqlite.Connection):
         super().__init__(connector, iter_chunk_size)
         # A program that forgets to close its database ends all the same.
         self._thread.daemon = True
+
+    def begin(self, *statements: str) -> None:
+        """What the next statement is preceded by, in the same step."""
+        self._pending = statements
+
+    async def fetch(self, sql: str, values: Sequence[object]) -> list[Any]:
+        """The rows of one statement."""
+
+        def work() -> list[Any]:
+            self._send_pending()
+            return _all_of(self._conn.execute(sql, values))
+
+        return await self.do(work)
+
+    def cursor(self) -> "StepCursor":  # type: ignore[override]  # SQLAlchemy asks for no more than this one has
+        return StepCursor(self)
+
+    async def commit(self) -> None:
+        """Nothing to wait for where nothing was begun."""
+        self._pending = ()
+        if self.in_transaction:
+            await super().commit()
+
+    async def rollback(self) -> None:
+        self._pending = ()
+        if self.in_transaction:
+            await super().rollback()
 
     def stop(self) -> "asyncio.Future[Any] | None":
         self._stopping = super().stop()
@@ -56,7 +114,8 @@ class StoppableConnection(aiosqlite.Connection):
         try:
             return await asyncio.shield(opening)
         except asyncio.CancelledError:
-            return await _cancelled_later(opening)
+            await _cancelled_later(opening)
+            return opening.result()
 
     async def _open(self) -> aiosqlite.Connection:
         try:
@@ -68,33 +127,52 @@ class StoppableConnection(aiosqlite.Connection):
             raise
 
     async def _execute(self, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        execute: Callable[..., Awaitable[T]] = super()._execute
-        # aiosqlite logs the call at DEBUG: without arguments of its own it shows no values.
-        work = asyncio.ensure_future(execute(lambda: fn(*args, **kwargs)))
-        if self.limit and getattr(fn, "__name__", None) in STEPS:
-            self._watch(work)
+        """aiosqlite's own steps: opening, COMMIT, ROLLBACK, closing. They are as short as they are."""
+        return await self.do(partial(fn, *args, **kwargs), limited=False)
+
+    async def do(self, work: Callable[[], T], *, limited: bool = True, closes: bool = False) -> T:
+        """`work` in the connection's thread, after all that was asked of it before.
+
+        Raises StatementCancelled where the task is cancelled meanwhile; `work` has ended then. What `closes` ends by
+        itself, and the task is cancelled where it waits next.
+        """
+        if not self._running or self._connection is None:
+            raise ValueError("Connection closed")
+        loop = asyncio.get_running_loop()
+        step, future = _Step(work), loop.create_future()
+        if limited and self.limit:
+            self._watch(loop, future)
+        self._tx.put_nowait((future, step))
         try:
-            return await asyncio.shield(work)
+            await future
         except asyncio.CancelledError:
-            if self._connection is None:
-                raise
-            closes = isinstance(getattr(fn, "__self__", None), sqlite3.Cursor) and fn.__name__ == "close"
+            # Steps are done in their order: behind this one nothing of ours is left.
+            ended = loop.create_future()
+            self._tx.put_nowait((ended, bool))
             if closes or not self.is_ready:
-                return await _cancelled_later(work)
-            while not work.done():
+                await _cancelled_later(ended)
+                return step.outcome()
+            while not ended.done():
                 # Again and again: while its thread has not come to the statement, there is nothing to stop.
                 self._connection.interrupt()
                 # And whole: to be cancelled once more would leave it running, with its lock.
                 with contextlib.suppress(asyncio.CancelledError):
-                    await asyncio.wait([work], timeout=0.01)
-            raise StatementCancelled from work.exception()
+                    await asyncio.wait([ended], timeout=0.01)
+            raise StatementCancelled from step.error
         finally:
             self._step = None
+        return step.result
 
-    def _watch(self, work: "asyncio.Future[Any]") -> None:
+    def _send_pending(self) -> None:
+        """In the thread. How long BEGIN waits for another process that writes is for busy_timeout to say."""
+        pending, self._pending = self._pending, ()
+        for statement in pending:
+            self._conn.execute(statement).close()
+        self._since = time.monotonic()
+
+    def _watch(self, loop: asyncio.AbstractEventLoop, step: "asyncio.Future[Any]") -> None:
         """One timer a connection, that looks what runs when it rings: one a statement would cost ten times as much."""
-        loop = work.get_loop()
-        self._step, self._since = work, loop.time()
+        self._step, self._since = step, math.inf if self._pending else loop.time()
         if not self._watched:
             self._watched = True
             loop.call_later(self.limit, _ring, weakref.ref(self))
@@ -103,12 +181,95 @@ class StoppableConnection(aiosqlite.Connection):
         if self._step is None or self._step.done() or self._connection is None:
             self._watched = False
             return
-        loop = self._step.get_loop()
-        left = self._since + self.limit - loop.time()
+        left = min(self._since + self.limit - time.monotonic(), self.limit)
         if left <= 0:
             self._connection.interrupt()
             left = AGAIN
-        loop.call_later(left, _ring, weakref.ref(self))
+        self._step.get_loop().call_later(left, _ring, weakref.ref(self))
+
+
+class StepCursor:
+    """A cursor as SQLAlchemy needs it. Its first rows come with the statement, and mostly there are no others."""
+
+    arraysize = 1
+    description: Any = None
+    rowcount = -1
+    lastrowid: int | None = None
+
+    def __init__(self, connection: StoppableConnection) -> None:
+        self._connection = connection
+        self._open: sqlite3.Cursor | None = None
+        self._rows: list[Any] = []
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def execute(self, sql: str, values: Sequence[object] = ()) -> Self:
+        def work() -> None:
+            cursor = self._begun()
+            try:
+                cursor.execute(sql, values)
+                self.description = cursor.description
+                if self.description is not None:
+                    self._rows = cursor.fetchmany(AT_ONCE)
+                self.rowcount, self.lastrowid = cursor.rowcount, cursor.lastrowid
+            except BaseException:
+                # Else it would keep its lock until the garbage collector finds it.
+                cursor.close()
+                raise
+            if len(self._rows) < AT_ONCE:
+                cursor.close()
+            else:
+                self._open = cursor
+
+        await self._connection.do(work)
+        return self
+
+    async def executemany(self, sql: str, rows: Sequence[Sequence[object]]) -> Self:
+        def work() -> None:
+            cursor = self._begun()
+            try:
+                cursor.executemany(sql, rows)
+                self.rowcount = cursor.rowcount
+            finally:
+                cursor.close()
+
+        await self._connection.do(work)
+        return self
+
+    async def fetchall(self) -> list[Any]:
+        rows, self._rows = self._rows, []
+        if self._open is not None:
+            rows += await self._connection.do(partial(_all_of, self._open))
+            self._open = None
+        return rows
+
+    async def fetchmany(self, size: int | None = None) -> list[Any]:
+        wanted = size or self.arraysize
+        if len(self._rows) < wanted and self._open is not None:
+            self._rows += await self._connection.do(partial(self._open.fetchmany, wanted - len(self._rows)))
+        rows, self._rows = self._rows[:wanted], self._rows[wanted:]
+        return rows
+
+    async def fetchone(self) -> Any:
+        rows = await self.fetchmany(1)
+        return rows[0] if rows else None
+
+    async def close(self) -> None:
+        cursor, self._open = self._open, None
+        if cursor is not None:
+            await self._connection.do(cursor.close, limited=False, closes=True)
+
+    def _begun(self) -> sqlite3.Cursor:
+        self._connection._send_pending()
+        return self._connection._conn.cursor()
+
+
+def _all_of(cursor: sqlite3.Cursor) -> list[Any]:
+    try:
+        return cursor.fetchall()
+    finally:
+        cursor.close()
 
 
 def _ring(reference: "weakref.ref[StoppableConnection]") -> None:
@@ -117,8 +278,8 @@ def _ring(reference: "weakref.ref[StoppableConnection]") -> None:
         connection.ring()
 
 
-async def _cancelled_later(work: "asyncio.Future[T]") -> T:
-    """The end of `work`; the task is cancelled again where it waits next.
+async def _cancelled_later(work: "asyncio.Future[Any]") -> None:
+    """Wait for the end of `work`; the task is cancelled again where it waits next.
 
     SQLAlchemy closes a cursor when its statement is over, and passes over whatever that raises: the cancellation would
     be lost, and with it a caller's time limit. And it forgets a connection that fails as it is opened.
@@ -131,4 +292,3 @@ async def _cancelled_later(work: "asyncio.Future[T]") -> T:
     # Who counts cancellations, as asyncio.timeout() does, shall see no more of them than there were.
     task.uncancel()
     task.cancel()
-    return work.result()

@@ -7,11 +7,11 @@ import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
-import aiosqlite
 import pytest
 import sqlalchemy as sa
 
 from database import Database, Health, Settings
+from database.sqlite_connection import StepCursor
 from tests.support import on_postgresql, on_sqlite
 
 ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
@@ -117,17 +117,20 @@ async def test_a_time_limit_stops_a_statement(database: Database) -> None:
 async def test_cancelled_while_a_cursor_closes_a_unit_is_stopped(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    close, closed = aiosqlite.Cursor.close, 0
+    close = StepCursor.close
 
-    async def cancelled_at_insert(cursor: aiosqlite.Cursor) -> None:
-        nonlocal closed
-        closed += 1
-        if closed == 2:  # that of BEGIN is the first
+    async def cancelled_as_it_closes(cursor: StepCursor) -> None:
+        if cursor._open is not None:
             unit.cancel()
         await close(cursor)
 
-    monkeypatch.setattr(aiosqlite.Cursor, "close", cancelled_at_insert)
-    unit = asyncio.create_task(endless_unit(database, ENDLESS))
+    async def reads_one_of_many() -> None:
+        async with database.session() as session, (await session.core()).stream(sa.text(MANY_ROWS)) as rows:
+            await rows.first()
+        await endless_unit(database, ENDLESS)
+
+    monkeypatch.setattr(StepCursor, "close", cancelled_as_it_closes)
+    unit = asyncio.create_task(reads_one_of_many())
     try:
         await asyncio.wait([unit], timeout=10)
         assert unit.cancelled()

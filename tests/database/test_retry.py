@@ -221,5 +221,5 @@ async def test_the_write_lock_of_another_process_is_waited_for(fresh_url: str) -
         with pytest.raises(LockTimeoutError):
             await database.run(Failing(ValueError(), times=0), retries=0)
         asyncio.get_running_loop().call_later(0.1, other.execute, "ROLLBACK")
-        assert await database.run(Failing(ValueError(), times=0)) == 1
+        assert await database.run(Failing(ValueError(), times=0)) > 1
     other.close()
