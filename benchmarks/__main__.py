@@ -11,9 +11,9 @@ from benchmarks.bench import Sizes, opened, place
 from benchmarks.figures import Figure, Run
 from benchmarks.machine import describe
 from benchmarks.recall import Databases
-from benchmarks.report import as_json, as_markdown, as_table, missed
+from benchmarks.report import as_json, as_markdown, as_table, as_text, missed
 from benchmarks.workloads import WORKLOADS
-from scripts.console import CHECK_FAILED, INTERRUPTED, UNREACHABLE, AsJson, emit, err, run, say
+from scripts.console import CHECK_FAILED, INTERRUPTED, UNREACHABLE, AsJson, emit, err, out, run, say
 from scripts.postgres import PostgresUnavailableError
 
 WHOLE = Sizes()
@@ -61,7 +61,9 @@ def command(
     if markdown:
         emit(as_markdown(runs), as_json=False)
     else:
-        emit(as_json(runs) if as_json_ else as_table(runs), as_json=as_json_)
+        # What is no terminal takes lines of any length.
+        table = as_table(runs) if out.is_terminal else as_text(as_table(runs))
+        emit(as_json(runs) if as_json_ else table, as_json=as_json_)
     if check and (found := missed(runs)):
         say("Not as it must be: " + "; ".join(found))
         raise typer.Exit(CHECK_FAILED)

@@ -4,12 +4,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from rich.console import Group, RenderableType
+from rich.console import Console, Group, RenderableType
 
 from benchmarks.figures import CORE, LIMIT, OURS, Figure, Run
 from benchmarks.targets import target_of
 from scripts.tables import number, table
 
+WIDTH = 120
 HEADERS = ("", "", "limit", "Core", "ours", "must", "goal", "met")
 
 
@@ -47,6 +48,13 @@ def as_table(runs: Sequence[Run]) -> RenderableType:
             workload = figure.workload
         shown.append(part)
     return Group(*shown)
+
+
+def as_text(shown: RenderableType) -> str:
+    console = Console(width=WIDTH, color_system=None)
+    with console.capture() as capture:
+        console.print(shown)
+    return "\n".join(line.rstrip() for line in capture.get().splitlines())
 
 
 def as_markdown(runs: Sequence[Run]) -> str:
