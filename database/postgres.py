@@ -14,6 +14,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from database.errors import ConfigurationError, StoreError
 from database.health import Damage, IndexedColumns, VectorSupport
+from database.postgres_copy import copy_bulk_inserts
 from database.settings import Settings
 from database.translation import translate
 from models.types import dump_json, load_json
@@ -56,6 +57,7 @@ def create_engine(url: sa.URL, settings: Settings) -> AsyncEngine:
             "server_settings": {"application_name": str(name), **({} if settings.pgbouncer else _limits(settings))},
         },
     )
+    copy_bulk_inserts(engine)
     _listen(engine, settings.ping_after, register_in_transaction if settings.pgbouncer else register_vector)
     if settings.pgbouncer:
         _limit_each_transaction(engine, _limits(settings))

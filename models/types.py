@@ -125,7 +125,7 @@ def check_json(value: object) -> object:
 def _check_json(value: object, depth: int) -> None:
     if depth > MAX_JSON_DEPTH:
         raise ValueError(f"JSON is nested deeper than {MAX_JSON_DEPTH} levels")
-    if value is None or isinstance(value, bool):
+    if value is None or isinstance(value, bool) or _is_empty_object(value):
         return
     if isinstance(value, int):
         if value.bit_length() > MAX_JSON_BITS:
@@ -148,8 +148,15 @@ def _check_json(value: object, depth: int) -> None:
         raise ValueError(f"{type(value).__name__} is not a JSON value")
 
 
+def _is_empty_object(value: object) -> bool:
+    """What most of the JSON is that is stored."""
+    return type(value) is dict and not value
+
+
 def dump_json(value: object) -> str:
     """How every engine writes JSON: compact, as the text it is, without what is no JSON."""
+    if _is_empty_object(value):
+        return "{}"
     text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     # JSONB would give 1e+23 back as the integer 10**23, another number: with a decimal point it stays a float.
     return TEXT_OR_LARGE_FLOAT.sub(_with_point, text) if "e+" in text else text

@@ -289,7 +289,7 @@ class MemoryRepository(Repository[Memory]):
         given = [dict(row) for row in rows]
         for row in given:
             refuse_both(row.pop("vector", None))
-        texts = [self._valid(row)["content"] for row in given]
+        texts = [row["content"] for row in self._valid_many(given)]
         vectors, space = await embed_texts(self.session, embedder, texts, space)
         return [row | {"vector": vector} for row, vector in zip(given, vectors, strict=True)], space
 

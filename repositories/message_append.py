@@ -9,12 +9,13 @@ import sqlalchemy as sa
 from sqlalchemy.engine import RowMapping
 
 from database import Session
+from database.bulk import BulkInsert
 from database.errors import DuplicateError, NotFoundError
 from models import Conversation, EmbeddingSpace, Message, MessageEmbedding
 from repositories.append import Places
 from repositories.base import BATCH, Condition
 from repositories.embedder import Embedder, embed_texts, refuse_both
-from repositories.message_record import RECORD_COLUMNS, MessageRecord, new_message, record_of
+from repositories.message_record import RECORD_COLUMNS, MessageRecord, new_messages, record_of
 from repositories.ownership import table_of, writable
 from repositories.validation import Row
 from repositories.vectors import store_vectors, valid_vectors
@@ -39,31 +40,38 @@ class MessageAppend:
         places = Places(talk, self.session.settings.episode_gap)
         records: list[MessageRecord] = []
         waiting = iter(messages)
-        while batch := list(islice(waiting, BATCH)):
-            rows = [new_message(conversation_id, values) for values in batch]
-            vectors: list[Any] = [values.get("vector") for values in batch]
-            arrays, space = await valid_vectors(self.session, vectors, space)
-            known = await self._stored(
-                conversation_id, [row["id"] for row, given in zip(rows, batch, strict=True) if given.get("id")]
-            )
-            fresh: list[Row] = []
-            for row, given in zip(rows, batch, strict=True):
-                if row["id"] not in known:
-                    places.take(row, episode_given=given.get("episode") is not None)
-                    known[row["id"]] = row
-                    fresh.append(row)
-                elif known[row["id"]]["fingerprint"] != row["fingerprint"]:
-                    raise DuplicateError("pk_messages")
-                records.append(record_of(known[row["id"]]))
-            if fresh:
-                await (await self.session.core()).execute(sa.insert(MESSAGES), fresh)
-            pairs = [
-                (row["id"], array)
-                for row, array in zip(rows, arrays, strict=True)
-                if array is not None and known[row["id"]]["content"] == row["content"]
-            ]
-            if pairs and space is not None:
-                await store_vectors(self.session, MessageEmbedding, pairs, space)
+        async with BulkInsert(await self.session.core(), MESSAGES) as bulk:
+            while batch := list(islice(waiting, BATCH)):
+                rows = new_messages(conversation_id, batch)
+                named = [row["id"] for row, given in zip(rows, batch, strict=True) if given.get("id")]
+                vectors: list[Any] = [values.get("vector") for values in batch]
+                if named or any(vector is not None for vector in vectors):
+                    await bulk.done()
+                arrays, space = await valid_vectors(self.session, vectors, space)
+                known = await self._stored(conversation_id, named)
+                fresh: list[Row] = []
+                kept: list[Row] = []
+                for row, given in zip(rows, batch, strict=True):
+                    stored = known.get(row["id"]) if named else None
+                    if stored is None:
+                        places.take(row, episode_given=given.get("episode") is not None)
+                        fresh.append(row)
+                        stored = row
+                        if named:
+                            known[row["id"]] = row
+                    elif stored["fingerprint"] != row["fingerprint"]:
+                        raise DuplicateError("pk_messages")
+                    kept.append(stored)
+                await bulk.put(fresh)
+                records.extend(map(record_of, kept))
+                pairs = [
+                    (row["id"], array)
+                    for row, stored, array in zip(rows, kept, arrays, strict=True)
+                    if array is not None and stored["content"] == row["content"]
+                ]
+                if pairs and space is not None:
+                    await bulk.done()
+                    await store_vectors(self.session, MessageEmbedding, pairs, space)
         if counters := places.counters():
             await self._update(conversation_id, **counters)
         return records
@@ -79,7 +87,7 @@ class MessageAppend:
         given = list(messages)
         for message in given:
             refuse_both(message.get("vector"))
-        texts = [new_message(conversation_id, message)["content"] for message in given]
+        texts = [row["content"] for row in new_messages(conversation_id, given)]
         vectors, space = await embed_texts(self.session, embedder, texts, space)
         return [{**message, "vector": vector} for message, vector in zip(given, vectors, strict=True)], space
 

@@ -82,10 +82,10 @@ class StepRepository(Repository[Step]):
         before = BEFORE[StepStatus(str(values["status"]))]
         return col(Step.status).in_(before), StaleVersionError("status")
 
-    def _valid(self, values: Mapping[str, object]) -> Row:
+    def _given(self, values: Mapping[str, object]) -> dict[str, object]:
         if "position" in values:
             raise InvalidInputError("position", "is given by the run")
-        return super()._valid({**values, "position": 1})
+        return super()._given({**values, "position": 1})
 
     async def _require(self, rows: Sequence[Row]) -> None:
         """The run's counter gives the positions: one UPDATE for each run, which asks for the run's owner too."""
