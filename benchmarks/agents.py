@@ -58,18 +58,21 @@ async def _turns(
 
     async def agent(number: int, talk: UUID) -> None:
         # Not all at the same moment.
-        await asyncio.sleep(thinking * number / AGENTS)
+        await asyncio.sleep(min(thinking * number / AGENTS, seconds))
         questions = cycle(asked[number:] + asked[:number])
-        while time.perf_counter() < end:
-            question = next(questions)
+        for question in questions:
             took["append"].append(await timed(partial(layer.append, talk, TEXT)))
             took["last"].append(await timed(partial(layer.last, talk)))
             took["recall"].append(await timed(partial(layer.recall, question.vector, question.persona)))
+            if time.perf_counter() + thinking > end:
+                return
             await asyncio.sleep(thinking)
 
     start = time.perf_counter()
     await asyncio.gather(*(agent(number, talk) for number, talk in enumerate(talks)))
-    measured = {"rate": sum(map(len, took.values())) / (time.perf_counter() - start)}
+    # The time to think after the last turn belongs to it.
+    lasted = max(seconds, time.perf_counter() - start)
+    measured = {"rate": sum(map(len, took.values())) / lasted}
     for step, times in took.items():
         for percentile in PERCENTILES:
             measured[f"{step} {percentile}"] = float(np.percentile(times, percentile)) * 1_000

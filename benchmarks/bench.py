@@ -66,6 +66,11 @@ class Bench:
     _talks: dict[int, UUID] = field(default_factory=dict)
 
     @property
+    def thorough(self) -> bool:
+        """Not where a database is measured a second time, at a lower level of durability."""
+        return self.synchronous != "NORMAL"
+
+    @property
     def layers(self) -> list[Layer]:
         return [self.limit, self.core, self.ours]
 
