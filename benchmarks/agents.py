@@ -11,14 +11,13 @@ import numpy as np
 
 from benchmarks.bench import TEXT, Bench
 from benchmarks.figures import Figure, figure
-from benchmarks.layers.work import LAST, WRITERS, Layer
+from benchmarks.layers.work import LAST, Layer
 from benchmarks.nearest import ROWS
 from benchmarks.remembered import Question
 from benchmarks.rounds import Sample, interleaved, timed
 
-AGENTS = WRITERS
 THINKING = 0.5
-"""Seconds between two turns of an agent: 20 agents do about 118 operations a second so."""
+"""Seconds between two turns of an agent: twenty do about 118 operations a second so."""
 
 STEPS = ("append", "last", "recall")
 NAMES = {"append": "append", "last": "last 50", "recall": "recall"}
@@ -26,28 +25,28 @@ PERCENTILES = (50, 95, 99)
 
 
 async def measure(bench: Bench) -> list[Figure]:
-    rows = bench.sizes.upto(ROWS)
+    rows, agents = bench.sizes.upto(ROWS), bench.sizes.agents
     bench.say(f"remembering {rows:,}")
     await bench.remembered.grow(rows)
-    talks = [await bench.new_talk(LAST) for _ in range(AGENTS)]
-    asked = bench.remembered.questions(max(AGENTS, bench.sizes.questions), far=False, everything=False)
+    talks = [await bench.new_talk(LAST) for _ in range(agents)]
+    asked = bench.remembered.questions(max(agents, bench.sizes.questions), far=False, everything=False)
 
     def samples(thinking: float) -> dict[str, Sample]:
         return {
             layer.name: partial(_turns, layer, talks, asked, thinking, bench.sizes.seconds) for layer in bench.layers
         }
 
-    bench.say(f"{AGENTS} agents")
+    bench.say(f"{agents} agents")
     calm = await interleaved(samples(THINKING), bench.sizes.rounds)
-    bench.say(f"{AGENTS} agents without a pause")
+    bench.say(f"{agents} agents without a pause")
     busy = await interleaved(samples(0), bench.sizes.rounds)
-    figures = [figure("W7", "agents.rate", f"{AGENTS} agents, rate", "ops/s", calm["rate"])]
+    figures = [figure("W7", "agents.rate", f"{agents} agents, rate", "ops/s", calm["rate"])]
     for step in STEPS:
         for percentile in PERCENTILES:
             key = f"agents.{step}" if percentile == 99 else f"agents.{step}.p{percentile}"
-            what = f"{AGENTS} agents, {NAMES[step]}, p{percentile}"
+            what = f"{agents} agents, {NAMES[step]}, p{percentile}"
             figures.append(figure("W7", key, what, "ms", calm[f"{step} {percentile}"]))
-    return [*figures, figure("W7", "agents.saturated", f"{AGENTS} agents, saturated", "ops/s", busy["rate"])]
+    return [*figures, figure("W7", "agents.saturated", f"{agents} agents, saturated", "ops/s", busy["rate"])]
 
 
 async def _turns(
@@ -58,7 +57,7 @@ async def _turns(
 
     async def agent(number: int, talk: UUID) -> None:
         # Not all at the same moment.
-        await asyncio.sleep(min(thinking * number / AGENTS, seconds))
+        await asyncio.sleep(min(thinking * number / len(talks), seconds))
         questions = cycle(asked[number:] + asked[:number])
         for question in questions:
             took["append"].append(await timed(partial(layer.append, talk, TEXT)))

@@ -5,7 +5,7 @@ from functools import partial
 from benchmarks.bench import TEXT, Bench
 from benchmarks.calls import Operation, count_calls
 from benchmarks.figures import OURS, Figure, counted, figure
-from benchmarks.layers.work import WRITERS, Layer
+from benchmarks.layers.work import Layer
 from benchmarks.rounds import interleaved, one_after_another, side_by_side
 
 SIZES = (100, 1_000, 10_000, 100_000, 1_000_000)
@@ -37,8 +37,8 @@ async def _alone(bench: Bench) -> list[Figure]:
 
 
 async def _at_once(bench: Bench) -> list[Figure]:
-    bench.say(f"{WRITERS} writers")
-    talks = [await bench.new_talk() for _ in range(WRITERS)]
+    bench.say(f"{bench.sizes.agents} writers")
+    talks = [await bench.new_talk() for _ in range(bench.sizes.agents)]
     times = max(1, bench.sizes.operations // 8)
 
     def operations(layer: Layer) -> list[Operation]:
@@ -46,7 +46,7 @@ async def _at_once(bench: Bench) -> list[Figure]:
 
     samples = {layer.name: partial(side_by_side, operations(layer), times) for layer in bench.layers}
     taken = await interleaved(samples, bench.sizes.rounds)
-    return [figure("W1", "append.writers", f"{WRITERS} writers", "tps", taken["tps"])]
+    return [figure("W1", "append.writers", f"{bench.sizes.agents} writers", "tps", taken["tps"])]
 
 
 async def _growing(bench: Bench) -> list[Figure]:

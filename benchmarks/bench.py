@@ -43,6 +43,8 @@ class Sizes:
     seconds: float = 7
     dimensions: int = 384
     questions: int = 40
+    agents: int = WRITERS
+    personas: int = 100
 
     def upto(self, rows: int) -> int:
         return min(rows, self.rows)
@@ -133,6 +135,6 @@ async def opened(db: str, url: str, synchronous: str, sizes: Sizes, progress: Pr
         core, ours = Core(url, space, synchronous), Repositories(database, space)
         for layer in (limit, core, ours):
             await stack.enter_async_context(layer)
-        remembered = Remembered(database, space)
+        remembered = Remembered(database, space, sizes.personas)
         task = progress.add_task(db, total=None)
         yield Bench(db, synchronous, url, sizes, database, limit, core, ours, remembered, progress, task)

@@ -1,4 +1,4 @@
-"""A hundred personas with their memories: clustered vectors and texts of rare and frequent words, out of nothing."""
+"""Personas with their memories: clustered vectors and texts of rare and frequent words, out of nothing."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -13,8 +13,8 @@ from database import Database
 from models import EmbeddingSpace, new_id
 from repositories import UnitOfWork
 
-PERSONAS, OUTSIDE = 100, 10
-"""Those that are stored, and subjects that nobody speaks of."""
+OUTSIDE = 10
+"""Subjects that no persona speaks of."""
 
 SUBJECTS = 20
 """Base vectors of each: what is stored lies between them, as `multiply` says."""
@@ -42,6 +42,9 @@ class Remembered:
 
     database: Database
     space: EmbeddingSpace
+    size: int
+    """How many personas."""
+
     personas: list[UUID] = field(default_factory=list)
     ids: list[UUID] = field(default_factory=list)
     _base: Vector | None = None
@@ -53,14 +56,14 @@ class Remembered:
         if not self.personas:
             async with UnitOfWork(self.database) as uow:
                 self.personas = [
-                    (await uow.personas.create(name=f"persona {n}", template="-")).id for n in range(PERSONAS)
+                    (await uow.personas.create(name=f"persona {n}", template="-")).id for n in range(self.size)
                 ]
         while len(self.ids) < rows:
             await self._store(min(CHUNK, rows - len(self.ids)))
 
     async def _store(self, count: int) -> None:
         random = np.random.default_rng(len(self.ids))
-        chosen, vectors = multiply(self._bases()[: PERSONAS * SUBJECTS], count, ROWS, random)
+        chosen, vectors = multiply(self._bases()[: self.size * SUBJECTS], count, ROWS, random)
         owners = chosen // SUBJECTS
         ids = [new_id() for _ in range(count)]
         rows = [
@@ -80,7 +83,7 @@ class Remembered:
         there = np.unique(owners)
         asked = []
         for persona in random.choice(there, size=count):
-            about = persona if not far else PERSONAS + random.integers(OUTSIDE) if everything else (persona + 1)
+            about = persona if not far else self.size + random.integers(OUTSIDE) if everything else (persona + 1)
             subjects = self._bases()[about * SUBJECTS :][:SUBJECTS]
             [vector] = multiply(subjects, 1, QUESTIONS, random)[1]
             places = np.arange(len(owners)) if everything else np.flatnonzero(owners == persona)
@@ -92,7 +95,7 @@ class Remembered:
         """Crowds: the subjects of a persona lie nearer to each other than to another's."""
         if self._base is None:
             random = np.random.default_rng(0)
-            shape = (PERSONAS + OUTSIDE, SUBJECTS, self.space.dimensions)
+            shape = (self.size + OUTSIDE, SUBJECTS, self.space.dimensions)
             centres = random.standard_normal((shape[0], 1, shape[2]), dtype=np.float32)
             self._base = (centres + random.standard_normal(shape, dtype=np.float32)).reshape(-1, shape[2])
         return self._base

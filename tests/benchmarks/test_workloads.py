@@ -15,7 +15,7 @@ from benchmarks.report import as_json, as_markdown, as_table, as_text, from_json
 from benchmarks.targets import TARGETS
 from benchmarks.workloads import WORKLOADS
 
-TINY = Sizes(rounds=1, rows=100, operations=1, seconds=0.01, dimensions=8, questions=2)
+TINY = Sizes(rounds=1, rows=100, operations=1, seconds=0.01, dimensions=8, questions=2, agents=3, personas=4)
 LAYERS = {LIMIT, CORE, OURS}
 
 
@@ -73,6 +73,7 @@ def test_it_is_shown_to_people(runs: Sequence[Run]) -> None:
     assert "W1   function calls" in as_text(as_table(runs))
 
 
+@pytest.mark.slow
 def test_it_is_drawn(runs: Sequence[Run], tmp_path: Path) -> None:
     result = tmp_path / "result.json"
     result.write_text(json.dumps(as_json(runs)), encoding="utf-8")
