@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from rich.progress import Progress
 
-from benchmarks import plots
+from benchmarks import page, plots
 from benchmarks.__main__ import measure
 from benchmarks.bench import Sizes
 from benchmarks.figures import CORE, LIMIT, OURS, Run, counted, figure
@@ -71,6 +71,18 @@ def test_it_is_shown_to_people(runs: Sequence[Run]) -> None:
     line = "| W2 | last 50, p50 (10,000), ms | 2 | 4 · 2.00x | 3.20 · 1.60x | ≤ 2.2x | ≤ 1.5x | must |"
     assert as_markdown(runs).splitlines()[-1] == line
     assert "W1   function calls" in as_text(as_table(runs))
+
+
+def test_a_page_takes_the_table(runs: Sequence[Run], tmp_path: Path) -> None:
+    result, written = tmp_path / "result.json", tmp_path / "page.md"
+    result.write_text(json.dumps(as_json(runs)), encoding="utf-8")
+    written.write_text("Before\n<!-- figures -->\nold\n<!-- /figures -->\nafter\n", encoding="utf-8")
+
+    page.command(result, written)
+    page.command(result, written)
+
+    text = written.read_text("utf-8")
+    assert text == f"Before\n{page.BEGIN}\n{as_markdown(runs)}\n{page.END}\nafter\n"
 
 
 @pytest.mark.slow
