@@ -5,7 +5,7 @@ import re
 import sqlite3
 from functools import lru_cache
 
-from database import sqlite_signatures, sqlite_trigrams, sqlite_vectors
+from database import sqlite_nearest, sqlite_trigrams, sqlite_vectors
 
 
 def register(connection: sqlite3.Connection) -> sqlite3.Connection:
@@ -14,7 +14,7 @@ def register(connection: sqlite3.Connection) -> sqlite3.Connection:
     connection.create_function("jsonb_contains", 2, jsonb_contains, deterministic=True)
     sqlite_trigrams.register(connection)
     sqlite_vectors.register(connection)
-    sqlite_signatures.register(connection)
+    sqlite_nearest.register(connection)
     return connection
 
 

@@ -1,21 +1,15 @@
-"""Signatures of vectors, one bit a dimension, held in memory: which of many rows are worth an exact comparison.
+"""Signatures and codes of vectors, held in memory: which of many rows are worth to be read and compared exactly.
 
-Triggers number every vector, and anew when it changes (the revision "vector search"), so what a number stood for never
-changes, and a higher one is news. What is shared by all connections of a process is read from the file by a connection
-of its own, and so was committed; what a search sees beyond that, its own unit's writes or a moment's news, it reads by
-itself. A row that is gone has lost its number, and is passed over when its vector is looked for.
+A signature is one bit a dimension and tells which vectors are near at all; a code is one byte a dimension and tells
+their cosine to a known error, so that few vectors have to be read to know the nearest for certain.
 """
 
-import json
 import sqlite3
-import threading
-from bisect import bisect_right
-from collections.abc import Callable
-from contextlib import closing
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from math import sqrt
 from typing import Any
-from weakref import WeakValueDictionary
 
 import numpy as np
 
@@ -23,147 +17,32 @@ Numbers = np.ndarray[Any, np.dtype[np.int64]]
 Bits = np.ndarray[Any, np.dtype[np.uint64]]
 Vector = np.ndarray[Any, np.dtype[np.float32]]
 Counts = np.ndarray[Any, np.dtype[np.uint16]]
+Ids = np.ndarray[Any, np.dtype[np.bytes_]]
 
 KEYS = {"memory_embeddings": "memory_id", "message_embeddings": "message_id", "embeddings": "id"}
 """The row's id in each table of vectors."""
 
-NEWS = 500
-"""Changes that each search reads by itself; more of them are read once, for all."""
+MARGIN = 2
+"""How many more bits may differ than of the last one looked for, in roots of the dimensions: bits differ by chance, and
+the standard deviation of a sum of so many is half a root."""
 
-MOST_BYTES = 512 * 2**20
-"""Of all signatures together: 8 million vectors of 384 dimensions. The space that was read longest ago goes first."""
-
-POOL_BITS = 1_536_000
-"""Of the signatures that are weighed by the question's numbers: 4,000 vectors of 384 dimensions, 1,000 of 1,536."""
-
-MARGIN = 1.2
-"""How far below the last sure one a weight may be, in lengths of the question: two vectors that are equally near differ
-in weight by about .4 of it, whatever their width."""
-
-LEAST = 100
+POOL_BITS = 2_400_000
+"""Of the signatures whose codes are looked at: 6,250 vectors of 384 dimensions, 1,560 of 1,536."""
 
 BLOCK = 1_024
+"""Vectors that are read at once."""
 
-FILES: WeakValueDictionary[tuple[str, int], "SharedSignatures"] = WeakValueDictionary()
-"""By name and inode, as long as a connection is open."""
+STRIP, STEP = 32_768, 256
+"""Signatures and codes that are compared at once, so that what is between stays in the processor's cache."""
 
-FILES_LOCK = threading.Lock()
+ROUNDING = float(np.finfo(np.float32).eps)
 
-CHANGES = "SELECT changes FROM vector_search"
 VECTORS = """
-SELECT n.number, v.embedding
+SELECT n.number, n.row_id, v.embedding
 FROM {table}_search AS n CROSS JOIN {table} AS v
 WHERE n.number > ? AND n.embedding_space_id = ? AND v.{key} = n.row_id AND v.embedding_space_id = ?
 ORDER BY n.number
 """
-
-
-def register(connection: sqlite3.Connection) -> None:
-    """likely(table, space, query, count, sure): JSON of the numbers of the vectors that are most likely nearest.
-
-    `count` of them, or fewer where the `sure` nearest are very probably among these.
-    """
-    shared = _shared_by(connection)
-
-    def seen(table: str, space: str) -> "Signatures":
-        return shared.seen_by(connection, Space(table, space))
-
-    def likely(table: str, space: str, query: bytes, count: int, sure: int) -> str:
-        return json.dumps(seen(table, space).nearest(np.frombuffer(query, dtype="<f4"), count, sure))
-
-    connection.create_function("likely", 5, likely)
-    connection.create_aggregate("likely_of", 6, lambda: LikelyOf(seen))  # type: ignore[arg-type, return-value]  # as for `nearest`
-
-
-def _shared_by(connection: sqlite3.Connection) -> "SharedSignatures":
-    file: str = connection.execute("PRAGMA database_list").fetchone()[2]
-    if not file:
-        return SharedSignatures(file)
-    key = file, Path(file).stat().st_ino
-    with FILES_LOCK:
-        shared = FILES.get(key)
-        if shared is None:
-            FILES[key] = shared = SharedSignatures(file)
-    return shared
-
-
-@dataclass(slots=True)
-class Signatures:
-    """Numbers, ascending, and a column of bits for each: whether a vector is above the centre in a dimension."""
-
-    centre: Vector
-    numbers: Numbers
-    bits: Bits
-
-    @classmethod
-    def read(cls, connection: sqlite3.Connection, space: "Space", after: int, centre: Vector | None) -> "Signatures":
-        """Of the vectors with higher numbers; without a centre, it is that of the first thousand."""
-        sql = VECTORS.format(table=space.table, key=KEYS[space.table])
-        cursor = connection.execute(sql, (after, space.id, space.id))
-        numbers, bits = [], []
-        while rows := cursor.fetchmany(BLOCK):
-            vectors = np.frombuffer(b"".join(row[1] for row in rows), dtype="<f4").reshape(len(rows), -1)
-            vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-            if centre is None:
-                centre = vectors.mean(axis=0)
-            numbers.append(np.array([row[0] for row in rows], dtype=np.int64))
-            bits.append(_packed(vectors >= centre))
-        if centre is None or not numbers:
-            return cls(np.zeros(0, np.float32) if centre is None else centre, np.zeros(0, np.int64), _packed(None))
-        return cls(centre, np.concatenate(numbers), np.concatenate(bits, axis=1))
-
-    def differing(self, query: Bits) -> Counts:
-        """In how many bits each differs from the question's."""
-        counts: Counts = np.zeros(self.numbers.size, np.uint16)
-        for row, word in zip(self.bits, query, strict=False):
-            counts += np.bitwise_count(row ^ word)
-        return counts
-
-    def upto(self, number: int) -> "Signatures":
-        count = int(np.searchsorted(self.numbers, number, side="right"))
-        return Signatures(self.centre, self.numbers[:count], self.bits[:, :count])
-
-    def of(self, numbers: Numbers) -> "Signatures":
-        """Only these, as far as they are here."""
-        places = np.flatnonzero(np.isin(self.numbers, numbers))
-        return Signatures(self.centre, self.numbers[places], self.bits[:, places])
-
-    def and_more(self, more: "Signatures") -> "Signatures":
-        if not more.numbers.size:
-            return self
-        if not self.numbers.size:
-            return more
-        return Signatures(
-            self.centre,
-            np.concatenate([self.numbers, more.numbers]),
-            np.concatenate([self.bits, more.bits], axis=1),
-        )
-
-    def nearest(self, query: Vector, count: int, sure: int) -> list[int]:
-        """The numbers of those that are most likely the nearest, the likeliest first; see `likely`."""
-        if not self.numbers.size:
-            return []
-        pool = max(count, POOL_BITS // query.size)
-        differing = self.differing(_packed((query >= 0)[None, :])[:, 0])
-        places = np.arange(differing.size)
-        if pool < differing.size:
-            places = np.argpartition(differing, pool)[:pool]
-        bits = np.unpackbits(np.ascontiguousarray(self.bits[:, places].T).view(np.uint8), axis=1, count=query.size)
-        weights = bits.astype(np.float32) @ query
-        order = np.argsort(-weights, kind="stable")[:count]
-        weights = weights[order]
-        last = weights[min(sure, weights.size) - 1] - MARGIN * float(np.linalg.norm(query))
-        kept = max(int((weights >= last).sum()), min(LEAST, count))
-        return [int(number) for number in self.numbers[places[order[:kept]]]]
-
-
-def _packed(above: Any) -> Bits:
-    """Rows of booleans as columns of 64-bit words."""
-    if above is None:
-        return np.zeros((0, 0), np.uint64)
-    packed = np.packbits(above, axis=1)
-    padded = np.pad(packed, ((0, 0), (0, -packed.shape[1] % 8)))
-    return np.ascontiguousarray(padded.view(np.uint64).T)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,86 +53,166 @@ class Space:
     id: str
 
 
-@dataclass(slots=True)
-class Shared:
-    """Signatures as they were committed at one count of changes, and at each of `points` since."""
+@dataclass(frozen=True, eq=False)
+class Signatures:
+    """Of some vectors in the order of their numbers. Bits are columns of words: is it above the centre in a dimension?
 
-    signatures: Signatures
-    loaded: int
-    points: list[int] = field(default_factory=list)
+    A vector of length one is `scales * codes`, but for a rest that is `errors` long.
+    """
+
+    centre: Vector
+    numbers: Numbers
+    ids: Ids
+    bits: Bits
+    codes: np.ndarray[Any, np.dtype[np.int8]]
+    scales: Vector
+    errors: Vector
+
+    @classmethod
+    def read(cls, connection: sqlite3.Connection, space: Space, after: int, centre: Vector | None) -> "Signatures":
+        """Of the vectors with higher numbers; without a centre, it is that of the first thousand."""
+        cursor = connection.execute(
+            VECTORS.format(table=space.table, key=KEYS[space.table]), (after, space.id, space.id)
+        )
+        blocks = []
+        while rows := cursor.fetchmany(BLOCK):
+            vectors = np.frombuffer(b"".join(row[2] for row in rows), dtype="<f4").reshape(len(rows), -1)
+            vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+            if centre is None:
+                centre = vectors.mean(axis=0)
+            scales = np.abs(vectors).max(axis=1) / np.float32(127)
+            codes = np.rint(vectors / scales[:, None]).astype(np.int8)
+            # Rounding: a sum rounds once for each dimension, here and where the codes are multiplied.
+            errors = np.linalg.norm(vectors - codes * scales[:, None], axis=1) + 2 * ROUNDING * (centre.size + 4)
+            numbers = np.array([row[0] for row in rows], dtype=np.int64)
+            ids = np.array([row[1] for row in rows], dtype="S32")
+            bits = packed(vectors >= centre)
+            blocks.append(cls(centre, numbers, ids, bits, codes, scales, errors.astype(np.float32)))
+        return cls.joined(blocks) if blocks else cls.none(centre)
+
+    @classmethod
+    def none(cls, centre: Vector | None) -> "Signatures":
+        size = 0 if centre is None else centre.size
+        floats, numbers = np.zeros(0, np.float32), np.zeros(0, np.int64)
+        centre = floats if centre is None else centre
+        bits, codes = np.zeros((-(-size // 64), 0), np.uint64), np.zeros((0, size), np.int8)
+        return cls(centre, numbers, np.zeros(0, "S32"), bits, codes, floats, floats)
+
+    @classmethod
+    def joined(cls, parts: "Sequence[Signatures]") -> "Signatures":
+        if len(parts) == 1:
+            return parts[0]
+        return cls(
+            parts[0].centre,
+            np.concatenate([part.numbers for part in parts]),
+            np.concatenate([part.ids for part in parts]),
+            np.concatenate([part.bits for part in parts], axis=1),
+            np.concatenate([part.codes for part in parts]),
+            np.concatenate([part.scales for part in parts]),
+            np.concatenate([part.errors for part in parts]),
+        )
+
+    @property
+    def nbytes(self) -> int:
+        return self.bits.nbytes + self.codes.nbytes
+
+    def upto(self, number: int) -> "Signatures":
+        count = int(np.searchsorted(self.numbers, number, side="right"))
+        if count == self.numbers.size:
+            return self
+        return Signatures(
+            self.centre,
+            self.numbers[:count],
+            self.ids[:count],
+            self.bits[:, :count],
+            self.codes[:count],
+            self.scales[:count],
+            self.errors[:count],
+        )
+
+    @cached_property
+    def by_id(self) -> tuple[Ids, Numbers]:
+        """Ids in order, each with its place; of several places the last is the last, and the one that counts."""
+        places = np.argsort(self.ids, kind="stable")
+        return self.ids[places], places
+
+    def places_of(self, ids: Ids) -> Numbers:
+        """Where each is, -1 where it is not here."""
+        if not self.numbers.size:
+            return np.full(ids.size, -1)
+        known, places = self.by_id
+        found = np.maximum(np.searchsorted(known, ids, side="right") - 1, 0)
+        where: Numbers = np.where(known[found] == ids, places[found], -1)
+        return where
+
+    def differing(self, query: Bits, places: Numbers | None) -> Counts:
+        """In how many bits each differs from the question's."""
+        bits = self.bits if places is None else self.bits[:, places]
+        counts: Counts = np.zeros(bits.shape[1], np.uint16)
+        different, number = np.empty(STRIP, np.uint64), np.empty(STRIP, np.uint8)
+        for start in range(0, counts.size, STRIP):
+            some = counts[start : start + STRIP]
+            for row, word in zip(bits[:, start : start + STRIP], query, strict=False):
+                np.bitwise_xor(row, word, out=different[: some.size])
+                np.bitwise_count(different[: some.size], out=number[: some.size])
+                some += number[: some.size]
+        return counts
+
+    def at_most(self, query: Vector, places: Numbers) -> Vector:
+        """The cosines that they have at most with a question of length one."""
+        cosines: Vector = np.empty(places.size, np.float32)
+        for start in range(0, places.size, STEP):
+            some = slice(start, start + STEP)
+            cosines[some] = self.codes[places[some]].astype(np.float32) @ query
+        return cosines * self.scales[places] + self.errors[places]
 
 
-class SharedSignatures:
-    """What all connections of this process to one file share; to a database in memory there is only one."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Candidates:
+    """Ids of rows, those first that may be the nearest, and the cosine that each has at most."""
 
-    def __init__(self, file: str) -> None:
-        self.file = file
-        self.spaces: dict[Space, Shared] = {}
-        self.lock = threading.Lock()
-
-    def seen_by(self, connection: sqlite3.Connection, space: Space) -> Signatures:
-        """Of every vector that this connection sees at this moment."""
-        changes = connection.execute(CHANGES).fetchone()[0]
-        shared, point = self._shared(space, changes)
-        if shared is None or changes - point > NEWS:
-            with self.lock:
-                shared, point = self._shared(space, changes)
-                if shared is None or changes - point > NEWS:
-                    self._refresh(space)
-            shared, point = self._shared(space, changes)
-        if shared is None:
-            return Signatures.read(connection, space, -1, None)
-        known = shared.signatures.upto(point)
-        if point == changes:
-            return known
-        centre = known.centre if known.centre.size else None
-        return known.and_more(Signatures.read(connection, space, point, centre))
-
-    def _shared(self, space: Space, changes: int) -> tuple[Shared | None, int]:
-        """What is shared, and the latest of its points that is no news to one who sees so many changes."""
-        shared = self.spaces.get(space)
-        place = bisect_right(shared.points, changes) if shared else 0
-        return (shared, shared.points[place - 1]) if shared and place else (None, -1)
-
-    def _refresh(self, space: Space) -> None:
-        """Read what was committed: the news, or all of it again after many, so that little is held that is gone."""
-        if not self.file:
-            return
-        with closing(sqlite3.connect(self.file, isolation_level=None)) as connection:
-            connection.execute("PRAGMA query_only=ON")
-            connection.execute("BEGIN")
-            changes = connection.execute(CHANGES).fetchone()[0]
-            shared = self.spaces.get(space)
-            last = shared.points[-1] if shared else -1
-            if shared is None or not 0 <= changes - shared.points[0] <= shared.loaded // 2 + NEWS or changes < last:
-                signatures = Signatures.read(connection, space, -1, None)
-                shared = Shared(signatures, signatures.numbers.size, [changes])
-            elif changes > last:
-                centre = shared.signatures.centre if shared.signatures.centre.size else None
-                news = Signatures.read(connection, space, last, centre)
-                shared = Shared(shared.signatures.and_more(news), shared.loaded, [*shared.points, changes])
-        self.spaces.pop(space, None)
-        self.spaces[space] = shared
-        while len(self.spaces) > 1 and sum(one.signatures.bits.nbytes for one in self.spaces.values()) > MOST_BYTES:
-            del self.spaces[next(iter(self.spaces))]
+    ids: Ids
+    bounds: Vector
 
 
-class LikelyOf:
-    """likely_of(table, space, query, count, sure, number): as `likely`, of these numbers alone."""
+def candidates(
+    parts: Sequence[Signatures],
+    query: Vector,
+    places: Sequence[Numbers | None],
+    sure: int | None = None,
+    most: int = 0,
+) -> Candidates:
+    """The likeliest of the `places` in each part (None: all of it), by `query`, which has length one.
 
-    def __init__(self, seen: Callable[[str, str], Signatures]) -> None:
-        self.seen = seen
-        self.numbers: list[int] = []
-        self.asked: tuple[str, str, bytes, int, int] | None = None
+    Those whose signature differs not much more than that of the `sure` nearest by it, and about `most` at the most;
+    without `sure` all of them.
+    """
+    if sure is not None:
+        places = _by_signature(parts, query, places, sure, most)
+    chosen = [
+        np.arange(part.numbers.size) if where is None else where for part, where in zip(parts, places, strict=True)
+    ]
+    bounds = np.concatenate([part.at_most(query, where) for part, where in zip(parts, chosen, strict=True)])
+    ids = np.concatenate([part.ids[where] for part, where in zip(parts, chosen, strict=True)])
+    order = np.argsort(-bounds)
+    return Candidates(ids[order], bounds[order])
 
-    def step(self, table: str, space: str, query: bytes, count: int, sure: int, number: int) -> None:
-        if self.asked is None:
-            self.asked = table, space, query, count, sure
-        self.numbers.append(number)
 
-    def finalize(self) -> str:
-        if self.asked is None:
-            return "[]"
-        table, space, query, count, sure = self.asked
-        signatures = self.seen(table, space).of(np.array(self.numbers, dtype=np.int64))
-        return json.dumps(signatures.nearest(np.frombuffer(query, dtype="<f4"), count, sure))
+def _by_signature(
+    parts: Sequence[Signatures], query: Vector, places: Sequence[Numbers | None], sure: int, most: int
+) -> Sequence[Numbers]:
+    """How many bits differ is a small number: to count how often each occurs is cheaper than to sort."""
+    signature = packed((query >= 0)[None, :])[:, 0]
+    counts = [part.differing(signature, where) for part, where in zip(parts, places, strict=True)]
+    upto = np.sum([np.bincount(each, minlength=query.size + 1) for each in counts], axis=0).cumsum()
+    last = int(np.searchsorted(upto, sure))
+    limit = max(last, min(last + int(MARGIN * sqrt(query.size)), int(np.searchsorted(upto, most, side="right")) - 1))
+    found = [np.flatnonzero(each <= limit) for each in counts]
+    return [some if where is None else where[some] for some, where in zip(found, places, strict=True)]
+
+
+def packed(above: np.ndarray[Any, np.dtype[np.bool_]]) -> Bits:
+    """Rows of booleans as columns of 64-bit words."""
+    bits = np.packbits(above, axis=1)
+    padded = np.pad(bits, ((0, 0), (0, -bits.shape[1] % 8)))
+    return np.ascontiguousarray(padded.view(np.uint64).T)

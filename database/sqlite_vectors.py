@@ -1,8 +1,7 @@
-"""Vectors in SQLite: pgvector's distances and measures as functions, and the exact nearest of many by one aggregate."""
+"""Vectors in SQLite: pgvector's distances and measures as functions, and the exact nearest of many."""
 
-import json
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from math import isnan, sqrt
 from typing import Any
@@ -13,7 +12,7 @@ Numbers = np.ndarray[Any, np.dtype[np.float64]]
 Singles = np.ndarray[Any, np.dtype[np.float32]]
 
 BLOCK = 1_024
-"""Vectors that are compared in one multiplication; memory stays flat however many rows there are."""
+"""Vectors that are read and compared at once; memory stays flat however many rows there are."""
 
 ROUNDING = float(np.finfo(np.float32).eps)
 
@@ -23,7 +22,6 @@ def register(connection: sqlite3.Connection) -> None:
         connection.create_function(name, 2, distance, deterministic=True)
     connection.create_function("vector_dims", 1, vector_dims, deterministic=True)
     connection.create_function("vector_norm", 1, vector_norm, deterministic=True)
-    connection.create_aggregate("nearest", 5, Nearest)  # type: ignore[arg-type]  # typeshed wants one argument in step
 
 
 def _cosine(a: bytes, b: bytes) -> float:
@@ -101,56 +99,70 @@ SCORES: dict[str, Score] = {
 
 
 class Nearest:
-    """nearest(key, vector, query, metric, count): JSON of the `count` best [key, score], the best first, ties by key.
+    """The `count` rows nearest to a question, of those that are added; [id, score], the best first, ties by id.
 
-    The vectors of a block are multiplied at once in single precision, and those that may be among the best once more
-    in double: a score has single precision, as the vectors have, so that equal vectors tie wherever they stand.
+    The vectors that are added together are multiplied at once in single precision, and those that may be among the best
+    once more in double: a score has single precision, as the vectors have, so that equal vectors tie wherever they
+    stand.
     """
 
-    def __init__(self) -> None:
-        self.keys: list[str] = []
-        self.vectors: list[bytes] = []
-        self.best: list[tuple[float, str]] = []
-        self.query: Singles = np.empty(0, np.float32)
-        self.score: Score = _cosine_scores
-        self.count = 0
-        self.of_lengths = 0.0
+    def __init__(self, query: bytes, metric: str, count: int) -> None:
+        self.query: Singles = np.frombuffer(query, dtype="<f4")
+        self.metric, self.count = metric, count
+        self.score = SCORES[metric]
+        self.clear()
 
-    def step(self, key: str, vector: bytes, query: bytes, metric: str, count: int) -> None:
-        if not self.count:
-            self.query, self.score, self.count = np.frombuffer(query, dtype="<f4"), SCORES[metric], count
-            self.of_lengths = 0.0 if metric == "cosine" else 1.0
-        self.keys.append(key)
-        self.vectors.append(vector)
-        if len(self.keys) == BLOCK:
-            self._fold()
+    def clear(self) -> None:
+        self.best: dict[str, float] = {}
+        self.met = 0
 
-    def finalize(self) -> str:
-        if self.keys:
-            self._fold()
-        return json.dumps([(key, 0.0 - less) for less, key in self.best])
+    @property
+    def direction(self) -> Singles:
+        """The question, of length one."""
+        direction: Singles = (self.query / np.linalg.norm(self.query.astype(np.float64))).astype(np.float32)
+        return direction
 
-    def _fold(self) -> None:
-        """Of this block and the best until now, keep the best."""
-        rows = np.frombuffer(b"".join(self.vectors), dtype="<f4").reshape(len(self.vectors), -1)
+    @property
+    def hits(self) -> list[tuple[str, float]]:
+        return [(id, 0.0 - less) for id, less in self.best.items()]
+
+    @property
+    def is_full(self) -> bool:
+        return len(self.best) == self.count
+
+    @property
+    def worst(self) -> float:
+        """The score of the last one of the best."""
+        return -next(reversed(self.best.values()))
+
+    def is_beyond(self, score: float) -> bool:
+        """Whether a row of this score would come after all of the best, whatever its id."""
+        return self.is_full and score < self.worst
+
+    def add(self, added: Sequence[tuple[str, bytes]]) -> None:
+        """Of these, each an id and a vector, and the best until now, keep the best."""
+        if not added:
+            return
+        self.met += len(added)
+        rows = np.frombuffer(b"".join(vector for _, vector in added), dtype="<f4").reshape(len(added), -1)
         rough = self.score(rows, self.query)
         wanted = min(self.count, rough.size)
         worst = np.partition(rough, rough.size - wanted)[rough.size - wanted]
-        if len(self.best) == self.count:
-            worst = max(worst, -self.best[-1][0])
+        if self.is_full:
+            worst = max(worst, self.worst)
         places = np.flatnonzero(rough >= worst - 2 * self._error(rows))
         scores = self.score(rows[places].astype(np.float64), self.query.astype(np.float64))
         less = (-scores).astype(np.float32).tolist()
-        found = ((score, self.keys[place]) for score, place in zip(less, places.tolist(), strict=True))
-        self.best = sorted([*self.best, *found])[: self.count]
-        self.keys, self.vectors = [], []
+        found = self.best | {added[place][0]: score for score, place in zip(less, places.tolist(), strict=True)}
+        best = sorted(found.items(), key=lambda hit: (hit[1], hit[0]))
+        self.best = dict(best[: self.count])
 
     def _error(self, rows: Singles) -> float:
         """By how much a score in single precision can be off: every sum has rounded once for each dimension."""
-        if not self.of_lengths:
+        if self.metric == "cosine":
             return ROUNDING * (self.query.size + 4)
         largest = float(np.abs(rows).max()) * sqrt(self.query.size)
         length = float(np.linalg.norm(self.query.astype(np.float64)))
-        if self.score is _l2_scores:
+        if self.metric == "l2":
             return ROUNDING * (self.query.size + 4) * (largest + length)
         return ROUNDING * (self.query.size + 4) * largest * length

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from models import EmbeddingSpace, Metric
 from repositories.search.hybrid import HybridQuery, Pieces
-from repositories.search.sqlite_near import LIKELY_IDS, has_signatures, likely_parameters
+from repositories.search.sqlite_near import nearest_in
 
 PiecesT = TypeVar("PiecesT", bound=Pieces)
 
@@ -23,49 +23,42 @@ SIMILARITIES = {
 
 @dataclass(frozen=True, slots=True)
 class Near:
-    """How the nearest of a wide scope are found: its `rows` are `r`, with vectors `v`; `conditions`, and when it is
-    wide; `read` is what is asked of the nearest."""
+    """How the nearest of a wide scope are found by the vectors of `table`, when it is wide; `read` is what is asked of
+    them. `conditions`: what the scope is, empty where it is everything."""
 
-    rows: str
-    conditions: str
+    table: str
     is_wide: str
     read: str
+    conditions: str = ""
 
-    def sql(self, table: str, space: EmbeddingSpace) -> str:
-        """With the names of the pieces that are still to be put in."""
-        if has_signatures(space):
-            pieces = {"table": table, "rows": self.rows, "vectors": "v"}
-            likely_ids = LIKELY_IDS.format(**pieces, is_wide=self.is_wide, conditions=self.conditions) + ",\n"
-            among, conditions = "likely_ids CROSS JOIN ", "r.id = likely_ids.id"
-        else:
-            likely_ids, among, conditions = "", "", f"{self.is_wide} AND {self.conditions}"
-        return f"""{likely_ids}near_ids AS MATERIALIZED (
-    SELECT nearest(r.id, v.embedding, :vector, :metric, :candidates) AS ids
-    FROM {among}{self.rows}
-    WHERE {conditions} AND v.embedding_space_id = :space
+    @property
+    def sql(self) -> str:
+        call, _ = nearest_in(self.table, ":candidates", "-1", self.conditions)
+        return f"""near_ids AS MATERIALIZED (
+    SELECT {call} AS ids WHERE {self.is_wide}
 ),
 near AS (
     {self.read}
 )"""
 
+    def parameters(self, space: EmbeddingSpace) -> dict[str, object]:
+        _, scope = nearest_in(self.table, ":candidates", "-1", self.conditions)
+        return {"space": space.id, "metric": space.metric.value, "scope": scope}
 
-def with_vectors(words: PiecesT, near: Near, table: str, key: str, space: EmbeddingSpace | None) -> PiecesT:
-    """The pieces for a space, whose vectors are in `table` by `key`; without a space those of words alone."""
+
+def with_vectors(words: PiecesT, near: Near, key: str, space: EmbeddingSpace | None) -> PiecesT:
+    """The pieces for a space, whose vectors are in the table by `key`; without a space those of words alone."""
     if space is None:
         return words
     return replace(
         words,
-        near=near.sql(table, space),
-        vectors=f"LEFT JOIN {table} AS v ON v.{key} = r.id AND v.embedding_space_id = :space",
+        near=near.sql,
+        vectors=f"LEFT JOIN {near.table} AS v ON v.{key} = r.id AND v.embedding_space_id = :space",
         similarity=SIMILARITIES[space.metric],
     )
 
 
-def own_parameters(query: HybridQuery, filtered: bool) -> dict[str, object]:
+def own_parameters(query: HybridQuery, near: Near) -> dict[str, object]:
     """Those that this database alone has."""
     words: dict[str, object] = {"words": json.dumps(list(query.words))}
-    space = query.space
-    if space is None:
-        return words
-    likely = likely_parameters(query.candidates, filtered) if has_signatures(space) else {}
-    return {**words, **likely, "space": space.id, "metric": space.metric.value}
+    return words if query.space is None else {**words, **near.parameters(query.space)}

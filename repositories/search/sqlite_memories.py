@@ -1,9 +1,12 @@
 """Memories on SQLite."""
 
+from dataclasses import replace
+
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from repositories.search.contract import Ranked
 from repositories.search.memories import MemoryPieces, MemoryQuery, rank
+from repositories.search.sources import MEMORIES
 from repositories.search.sqlite_hybrid import WORDS, Near, own_parameters, with_vectors
 
 PIECES = MemoryPieces(
@@ -21,13 +24,13 @@ PIECES = MemoryPieces(
 )
 
 NEAR = Near(
-    rows="conversation_memory AS r JOIN memory_embeddings AS v ON v.memory_id = r.id",
-    conditions="{conditions}",
+    table="memory_embeddings",
     is_wide="(SELECT memories FROM reach) > :narrow",
-    read="SELECT json_extract(hit.value, '$[0]') AS id FROM near_ids, json_each(near_ids.ids) AS hit",
+    read="SELECT json_extract(hit.value, '$[0]') AS id FROM near_ids, json_each(near_ids.ids, '$.hits') AS hit",
 )
 
 
 async def memories(connection: AsyncConnection, query: MemoryQuery) -> Ranked:
-    pieces = with_vectors(PIECES, NEAR, "memory_embeddings", "memory_id", query.space)
-    return await rank(connection, query, pieces, own_parameters(query, bool(query.filters)))
+    near = replace(NEAR, conditions=" AND ".join(MEMORIES.filters[name][0] for name in query.filters))
+    pieces = with_vectors(PIECES, near, "memory_id", query.space)
+    return await rank(connection, query, pieces, own_parameters(query, near))

@@ -1,6 +1,7 @@
 """Messages on SQLite."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -13,7 +14,8 @@ PIECES = MessagePieces(
     words=WORDS,
     # CROSS JOIN: in this order. Quoted, whatever a word holds is a word.
     found="""found AS MATERIALIZED (
-    SELECT w.n, w.word, r.id, r.conversation_id, r.position, r.episode, r.name, length(r.content) AS size
+    SELECT w.n, w.word, r.id, r.conversation_id, r.position, r.episode, r.name, r.sent_at,
+        length(r.content) AS size
     FROM words AS w CROSS JOIN messages_fts CROSS JOIN messages_search AS s CROSS JOIN messages AS r
         CROSS JOIN conversations AS c
     WHERE messages_fts MATCH '"' || w.word || '"' AND s.number = messages_fts.rowid AND r.id = s.row_id
@@ -26,12 +28,11 @@ PIECES = MessagePieces(
 )
 
 NEAR = Near(
-    rows="messages AS r JOIN conversations AS c ON c.id = r.conversation_id "
-    "JOIN message_embeddings AS v ON v.message_id = r.id",
-    conditions="{talks} AND {wanted}",
+    table="message_embeddings",
     is_wide="(SELECT messages FROM reach) > :narrow",
     read="""SELECT r.id, r.conversation_id, r.position
-    FROM near_ids, json_each(near_ids.ids) AS hit JOIN messages AS r ON r.id = json_extract(hit.value, '$[0]')""",
+    FROM near_ids CROSS JOIN json_each(near_ids.ids, '$.hits') AS hit CROSS JOIN messages AS r
+    WHERE r.id = json_extract(hit.value, '$[0]')""",
 )
 
 HOLDS = """messages.id IN (
@@ -46,6 +47,18 @@ def holds(words: Sequence[str]) -> sa.ColumnElement[bool]:
 
 
 async def messages(connection: AsyncConnection, query: MessageQuery) -> Ranked:
-    pieces = with_vectors(PIECES, NEAR, "message_embeddings", "message_id", query.space)
-    filtered = bool(query.talks or query.roles or query.since or query.until)
-    return await rank(connection, query, pieces, own_parameters(query, filtered))
+    near = replace(NEAR, conditions=" AND ".join(_conditions(query)))
+    pieces = with_vectors(PIECES, near, "message_id", query.space)
+    return await rank(connection, query, pieces, own_parameters(query, near))
+
+
+def _conditions(query: MessageQuery) -> Iterator[str]:
+    """The scope, with the parameters that the statement has for it."""
+    for name in query.talks:
+        yield f"c.{'id' if name == 'conversation_id' else name} = :talk_{name}"
+    if query.roles:
+        yield f"r.role IN ({', '.join(f':role_{n}' for n in range(len(query.roles)))})"
+    if query.since is not None:
+        yield "r.sent_at >= :since"
+    if query.until is not None:
+        yield "r.sent_at < :until"

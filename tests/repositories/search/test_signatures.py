@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from database import Database, migrations, sqlite_signatures
+from database import Database, migrations, sqlite_held, sqlite_nearest
 from database.sqlite_functions import register
 from models import EmbeddingSpace, Metric
 from repositories import MemoryRepository, UnitOfWork
-from repositories.search import hybrid, sqlite_near
+from repositories.search import hybrid
 from tests.repositories.search.exact import clustered, nearest, store
 from tests.support import Copies, on_sqlite
 
@@ -30,8 +30,9 @@ TABLES = {"memory_embeddings": "memory_id", "message_embeddings": "message_id", 
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Twenty rows are wide, and ten changes are many."""
     monkeypatch.setattr(hybrid, "NARROW", 20)
-    monkeypatch.setattr(sqlite_near, "LIKELY", 40)
-    monkeypatch.setattr(sqlite_signatures, "NEWS", 10)
+    monkeypatch.setattr(sqlite_nearest, "POOL_BITS", 40 * DIMENSIONS)
+    monkeypatch.setattr(sqlite_nearest, "FIRST", 4)
+    monkeypatch.setattr(sqlite_held, "NEWS", 10)
 
 
 async def new_space(database: Database, name: str = "x", metric: Metric = Metric.COSINE) -> EmbeddingSpace:
@@ -61,7 +62,7 @@ async def fill(database: Database, space: EmbeddingSpace, count: int = 60) -> ND
 async def test_wide_scopes_bring_what_numpy_computes(
     small: None, fresh_database: Database, backend: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sqlite_near, "LIKELY", 150)
+    monkeypatch.setattr(sqlite_nearest, "POOL_BITS", 250 * DIMENSIONS)
     vectors = clustered(400, DIMENSIONS, clusters=4)
     for metric in (Metric.COSINE, Metric.L2):
         space = await new_space(fresh_database, metric, metric)
@@ -310,18 +311,19 @@ async def test_rows_from_before_and_tables_that_were_made_anew(small: None, copi
 
 @on_sqlite
 async def test_what_is_held_stays_small(small: None, fresh_database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sqlite_signatures, "MOST_BYTES", 1)
+    monkeypatch.setattr(sqlite_held, "MOST_BYTES", 1)
     spaces = [await new_space(fresh_database, name) for name in ("a", "b")]
     space = spaces[-1]
     for each in spaces:
         await fill(fresh_database, each, 200)
         await first(fresh_database, each, one(1))
     connection = register(sqlite3.connect(str(fresh_database.url.database)))
-    shared = sqlite_signatures._shared_by(connection)
+    shared = sqlite_held.held_for(connection)
+    assert shared is not None
     assert [held.id for held in shared.spaces] == [space.id.hex]
     async with UnitOfWork(fresh_database) as uow:
         await uow.execute("DELETE FROM memory_embeddings WHERE rowid % 10 > 2")
     await first(fresh_database, space, one(1))
     [held] = shared.spaces.values()
-    assert held.signatures.numbers.size == 60
+    assert [part.numbers.size for part in held.parts] == [60]
     connection.close()
