@@ -11,6 +11,7 @@ from repositories.memory import MemoryRepository
 from repositories.memory_record import MemoryRecord, RecalledMemory
 from repositories.message import MessageRepository
 from repositories.message_record import MessageRecord
+from repositories.message_writer import MessageWriter
 from repositories.module import ModuleRepository, Stages
 from repositories.pagination import Page
 from repositories.persona import PersonaRepository
@@ -35,6 +36,7 @@ __all__ = [
     "MemoryRepository",
     "MessageRecord",
     "MessageRepository",
+    "MessageWriter",
     "ModuleRepository",
     "Page",
     "PersonaRepository",

@@ -1,0 +1,147 @@
+"""Messages of many callers stored together, each with its own fate: its place, what is stored already, or its error."""
+
+from collections.abc import Container, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cache
+from typing import Any, TypeAlias
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.engine import RowMapping
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from database import Session
+from database.errors import DuplicateError, NotFoundError, StoreError
+from models import Conversation, Message
+from models.types import UTCDateTime, dump_json
+from repositories.append import Places, counters_statement, parameter
+from repositories.group_statement import COLUMNS, group_statement
+from repositories.message_record import RECORD_COLUMNS, MessageRecord, record_of
+from repositories.ownership import table_of
+from repositories.upsert import writes_in_cte
+from repositories.validation import Row
+
+CONVERSATIONS = table_of(Conversation)
+MESSAGES = table_of(Message)
+
+AS_TEXT = [name for name, kind in COLUMNS.items() if isinstance(kind, sa.Uuid | UTCDateTime)]
+
+Fate: TypeAlias = MessageRecord | StoreError
+Answer: TypeAlias = tuple[bool, int | None, int | None]
+"""Whether its conversation is there; its position and episode if it is new."""
+
+
+@dataclass(slots=True)
+class NewEntry:
+    """A valid message, for whom it is stored, and what its episode depends on."""
+
+    row: Row
+    owner_id: str | None
+    given_episode: int | None
+    episode_before: datetime
+    may_be_stored: bool
+    """Its id is a client's, or it was sent before: what is stored is to be looked at first."""
+
+    @property
+    def conversation_id(self) -> UUID:
+        found: UUID = self.row["conversation_id"]
+        return found
+
+
+async def append_group(session: Session, entries: Sequence[NewEntry]) -> list[Fate]:
+    """The fate of each, in order; no two have the same id. The session has no owner: each entry has its own.
+
+    One statement on PostgreSQL, three on SQLite; one more where some may be stored already. Raises what is the fate of
+    all of them: then nothing is stored.
+    """
+    connection = await session.core()
+    known = await _stored(connection, [entry.row["id"] for entry in entries if entry.may_be_stored])
+    if writes_in_cte(connection.dialect.name):
+        answers = (await connection.execute(group_statement(), _parameters(entries, known))).all()
+    else:
+        answers = await _in_steps(connection, entries, known, session.settings.episode_gap)
+    fates: list[Fate] = []
+    for entry, (is_there, position, episode) in zip(entries, answers, strict=True):
+        row = entry.row
+        if not is_there:
+            fates.append(NotFoundError("Conversation", entry.conversation_id))
+        elif position is not None:
+            fates.append(record_of(row | {"position": position, "episode": episode}))
+        elif (stored := known[row["id"]])["fingerprint"] == row["fingerprint"]:
+            fates.append(record_of(stored))
+        else:
+            fates.append(DuplicateError("pk_messages"))
+    return fates
+
+
+async def _stored(connection: AsyncConnection, ids: Sequence[UUID]) -> dict[UUID, RowMapping]:
+    if not ids:
+        return {}
+    found = (await connection.execute(stored_statement(), {"ids": ids})).mappings()
+    return {row["id"]: row for row in found}
+
+
+def _parameters(entries: Sequence[NewEntry], known: Container[UUID]) -> dict[str, object]:
+    messages = []
+    for n, entry in enumerate(entries):
+        message = entry.row | {
+            "n": n,
+            "owner_id": entry.owner_id,
+            "given_episode": entry.given_episode,
+            "episode_before": entry.episode_before,
+            "is_stored": entry.row["id"] in known,
+        }
+        for name in AS_TEXT:
+            if message[name] is not None:
+                message[name] = str(message[name])
+        messages.append(message)
+    ids = {entry.conversation_id for entry in entries}
+    return {"messages": dump_json(messages), "conversations": list(ids)}
+
+
+async def _in_steps(
+    connection: AsyncConnection, entries: Sequence[NewEntry], known: Container[UUID], gap: timedelta
+) -> list[Answer]:
+    """What `group_statement` does and answers. The unit holds the one write lock: what is read first stays true."""
+    ids = {entry.conversation_id for entry in entries}
+    found = (await connection.execute(talks_statement(), {"ids": list(ids)})).mappings()
+    talks = {talk["id"]: (talk["owner_id"], Places(talk, gap)) for talk in found}
+    answers: list[Answer] = []
+    new: list[NewEntry] = []
+    for entry in entries:
+        owner_id, places = talks.get(entry.conversation_id, (None, None))
+        if places is None or entry.owner_id not in (None, owner_id):
+            answers.append((False, None, None))
+        elif entry.row["id"] in known:
+            answers.append((True, None, None))
+        else:
+            places.take(entry.row, episode_given=entry.given_episode is not None)
+            answers.append((True, entry.row["position"], entry.row["episode"]))
+            new.append(entry)
+    if new:
+        await connection.execute(sa.insert(MESSAGES), [entry.row for entry in new])
+        await connection.execute(counters_statement(), [_counted(entry) for entry in new])
+    return answers
+
+
+def _counted(entry: NewEntry) -> dict[str, object]:
+    values = {name: entry.row[name] for name in ("conversation_id", "input_tokens", "output_tokens", "sent_at")}
+    given = {"given_episode": entry.given_episode, "episode_before": entry.episode_before}
+    return {parameter(name): value for name, value in (values | given).items()}
+
+
+@cache
+def stored_statement() -> sa.Select[Any]:
+    return sa.select(*RECORD_COLUMNS, MESSAGES.c.fingerprint).where(_among(MESSAGES.c.id))
+
+
+@cache
+def talks_statement() -> sa.Select[Any]:
+    place = CONVERSATIONS.c
+    columns = (place.id, place.owner_id, place.last_position, place.last_episode, place.last_message_at)
+    return sa.select(*columns).where(_among(place.id))
+
+
+def _among(column: sa.Column[Any]) -> sa.ColumnElement[bool]:
+    return column.in_(sa.bindparam("ids", expanding=True))
