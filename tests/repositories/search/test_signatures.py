@@ -327,3 +327,47 @@ async def test_what_is_held_stays_small(small: None, fresh_database: Database, m
     [held] = shared.spaces.values()
     assert [part.numbers.size for part in held.parts] == [60]
     connection.close()
+
+
+@on_sqlite
+async def test_what_is_held_is_as_exact_as_what_is_read(fresh_database: Database) -> None:
+    """A narrow scope is read at first, and asked of what is held when it was read as often as that costs."""
+    space = await new_space(fresh_database)
+    vectors = clustered(300, DIMENSIONS)
+    vectors[200:220] = vectors[7]
+    async with fresh_database.transaction() as session:
+        ids = await store(session, space, vectors[:260], "ada")
+        await store(session, space, vectors[260:], "bob")
+    file = str(fresh_database.url.database)
+    connection = register(sqlite3.connect(file))
+    held = sqlite_held.held_for(connection)
+    assert held is not None
+    async with UnitOfWork(fresh_database, owner_id="ada") as uow:
+        for query in (vectors[7], vectors[3] + 1, -vectors[9], vectors[270]):
+            expected = [id for id, _ in nearest(dict(zip(ids, vectors, strict=False)), query, Metric.COSINE, 25)]
+            found = await uow.memories.recall(query, space=space, limit=25)
+            assert found.exact
+            assert [hit.id for hit in found] == expected
+        assert held.spaces
+        # What this unit changes is read by itself, and what was before it is no answer.
+        await uow.memories.embed(ids[3], -vectors[3], space)
+        new = await uow.memories.remember("new", vector=vectors[3], space=space)
+        assert [hit.id for hit in await uow.memories.recall(vectors[3], space=space, limit=1)] == [new.id]
+        assert [hit.id for hit in await uow.memories.recall(-vectors[3], space=space, limit=1)] == [ids[3]]
+    connection.close()
+
+
+@on_sqlite
+async def test_a_search_that_is_stopped_says_so(fresh_database: Database) -> None:
+    space = await new_space(fresh_database)
+    await fill(fresh_database, space)
+    connection = register(sqlite3.connect(str(fresh_database.url.database)))
+    connection.create_function("stop", 1, lambda _: connection.interrupt() or 1)
+    sql = """
+    WITH best AS MATERIALIZED (SELECT nearest_in('memory_embeddings', ?, ?, 'cosine', 3, 5000, 'stop(r.id)') AS found)
+    SELECT hit.value FROM best, json_each(best.found, '$.hits') AS hit
+    """
+    with pytest.raises(sqlite3.OperationalError) as stopped:
+        connection.execute(sql, (space.id.hex, one(3).tobytes())).fetchall()
+    assert stopped.value.sqlite_errorcode == sqlite3.SQLITE_INTERRUPT
+    connection.close()
