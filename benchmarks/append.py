@@ -4,10 +4,12 @@ from functools import partial
 
 from benchmarks.bench import TEXT, Bench
 from benchmarks.calls import Operation, count_calls
-from benchmarks.figures import OURS, Figure, counted, figure
+from benchmarks.figures import LIMIT, OURS, Figure, counted, figure
 from benchmarks.layers.work import Layer
 from benchmarks.rounds import interleaved, one_after_another, side_by_side
+from repositories import MessageWriter
 
+GROUP = "group"
 SIZES = (100, 1_000, 10_000, 100_000, 1_000_000)
 
 
@@ -45,8 +47,15 @@ async def _at_once(bench: Bench) -> list[Figure]:
         return [partial(layer.append, talk, TEXT) for talk in talks]
 
     samples = {layer.name: partial(side_by_side, operations(layer), times) for layer in bench.layers}
-    taken = await interleaved(samples, bench.sizes.rounds)
-    return [figure("W1", "append.writers", f"{bench.sizes.agents} writers", "tps", taken["tps"])]
+    async with MessageWriter(bench.database) as writer:
+        together: list[Operation] = [partial(writer.append, talk, role="user", content=TEXT) for talk in talks]
+        samples[GROUP] = partial(side_by_side, together, times)
+        tps = (await interleaved(samples, bench.sizes.rounds))["tps"]
+    grouped = {LIMIT: tps[LIMIT], OURS: tps.pop(GROUP)}
+    return [
+        figure("W1", "append.writers", f"{len(talks)} writers", "tps", tps),
+        figure("W1", "append.group", f"{len(talks)} writers, group write", "tps", grouped),
+    ]
 
 
 async def _growing(bench: Bench) -> list[Figure]:

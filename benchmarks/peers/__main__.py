@@ -1,0 +1,137 @@
+"""`python -m benchmarks.peers`: appending and reading back beside what others do, in the same rounds."""
+
+import importlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AsyncExitStack
+from functools import partial
+from typing import Annotated
+
+import typer
+from rich.progress import Progress
+from rich.table import Table
+
+from benchmarks.bench import TEXT, Bench, Sizes, opened, place
+from benchmarks.figures import LIMIT, Figure, Run, figure
+from benchmarks.machine import describe
+from benchmarks.peers.ours import AsPeer
+from benchmarks.peers.peer import Peer
+from benchmarks.recall import Databases
+from benchmarks.report import as_json, as_text, title
+from benchmarks.rounds import interleaved, one_after_another, side_by_side
+from scripts.console import AsJson, emit, err, out, run, say
+from scripts.tables import number, table
+
+PEERS = {
+    "OpenAiSqlAlchemy": ("openai_agents", ("postgres", "sqlite")),
+    "OpenAiSqlite": ("openai_agents", ("sqlite",)),
+    "GoogleAdk": ("google_adk", ("postgres", "sqlite")),
+    "LangGraphSaver": ("langgraph_postgres", ("postgres",)),
+    "LangGraphStore": ("langgraph_postgres", ("postgres",)),
+    "AdvancedAlchemy": ("advanced_alchemy", ("postgres", "sqlite")),
+}
+"""The class, its file, and the databases that it knows."""
+
+WHOLE = Sizes(rows=1_000, operations=50)
+
+
+def command(
+    db: Annotated[Databases, typer.Option(help="Where to measure.")] = Databases.BOTH,
+    rounds: Annotated[int, typer.Option(min=1, help="Of each, one after the other.")] = WHOLE.rounds,
+    rows: Annotated[int, typer.Option(min=1, help="Messages of the conversation that is read.")] = WHOLE.rows,
+    operations: Annotated[int, typer.Option(min=1, help="Of each in a round.")] = WHOLE.operations,
+    writers: Annotated[int, typer.Option(min=1, max=WHOLE.agents, help="That append at once.")] = WHOLE.agents,
+    as_json_: AsJson = False,
+) -> None:
+    """Compare with those of the peers that are installed; docs/performance.md says how they are.
+
+    Append one message in a transaction of its own, alone and by several writers at once, and read the last fifty.
+    """
+    runs: list[Run] = []
+    sizes = Sizes(rounds=rounds, rows=rows, operations=operations, agents=writers)
+    with Progress(console=err, disable=not err.is_terminal, transient=True) as progress:
+        for database in (Databases.POSTGRES, Databases.SQLITE):
+            if db in (database, Databases.BOTH):
+                with place(database.value, None) as url:
+                    runs.append(run(measure(database.value, url, sizes, progress)))
+    if as_json_:
+        emit(as_json(runs), as_json=True)
+        return
+    for measured in runs:
+        shown = as_table(measured)
+        emit(shown if out.is_terminal else as_text(shown), as_json=False)
+
+
+async def measure(db: str, url: str, sizes: Sizes, progress: Progress) -> Run:
+    async with (
+        opened(db, url, "on" if db == "postgres" else "FULL", sizes, progress) as bench,
+        AsyncExitStack() as stack,
+    ):
+        peers: list[Peer] = [AsPeer(bench, layer) for layer in bench.layers]
+        for make in installed(db):
+            # A file of its own: how it is journalled is each one's choice.
+            peers.append(make(url if db == "postgres" else url.replace(".db", f"-{len(peers)}.db")))
+        for peer in peers:
+            await stack.enter_async_context(peer)
+        return Run(db, bench.synchronous, await describe(bench), await _all(bench, peers))
+
+
+def installed(db: str) -> Iterator[Callable[[str], Peer]]:
+    for name, (module, databases) in PEERS.items():
+        if db not in databases:
+            continue
+        try:
+            yield getattr(importlib.import_module(f"benchmarks.peers.{module}"), name)
+        except ImportError:
+            say(f"{module} is not installed, and is left out.")
+
+
+async def _all(bench: Bench, peers: Sequence[Peer]) -> list[Figure]:
+    rounds, times, rows = bench.sizes.rounds, bench.sizes.operations, bench.sizes.rows
+    talks = [f"talk {n}" for n in range(bench.sizes.agents)]
+    for peer in peers:
+        bench.say(f"storing by {peer.name}")
+        for talk in ("alone", "read", *talks):
+            await peer.begin(talk)
+        for _ in range(rows):
+            await peer.append("read", TEXT)
+    bench.say("append")
+    alone = await interleaved(
+        {peer.name: partial(one_after_another, partial(peer.append, "alone", TEXT), times) for peer in peers}, rounds
+    )
+    bench.say(f"{len(talks)} writers")
+    at_once = await interleaved(
+        {
+            peer.name: partial(side_by_side, [partial(peer.append, talk, TEXT) for talk in talks], max(1, times // 8))
+            for peer in peers
+        },
+        rounds,
+    )
+    bench.say("last 50")
+    read = await interleaved(
+        {peer.name: partial(one_after_another, partial(peer.last, "read"), times) for peer in peers}, rounds
+    )
+    return [
+        figure("W1", "peers.append", "append, p50", "ms", alone["p50"]),
+        figure("W1", "peers.cpu", "append, processor", "ms", alone["cpu"]),
+        figure("W1", "peers.writers", f"{len(talks)} writers", "tps", at_once["tps"]),
+        figure("W2", "peers.last", "last 50, p50", "ms", read["p50"], rows=rows),
+    ]
+
+
+def as_table(run: Run) -> Table:
+    """A line for each of them: its figures, and their ratios to the raw driver."""
+    headers = [f"{figure.what}, {figure.unit}" for figure in run.figures]
+    shown = table("", *(number(text) for header in headers for text in (header, "ratio")), title=title(run))
+    for name in run.figures[0].layers:
+        cells = [(figure.layers[name], figure.ratios[name]) for figure in run.figures]
+        shown.add_row(
+            {LIMIT: "the raw driver", "core": "SQLAlchemy Core", "ours": "this project"}.get(name, name),
+            *(text for value, ratio in cells for text in (f"{value:,.2f}", f"{ratio:.2f}x")),
+        )
+    return shown
+
+
+if __name__ == "__main__":
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app.command()(command)
+    app(prog_name="python -m benchmarks.peers")
