@@ -151,13 +151,15 @@ async def test_what_the_database_refuses_is_refused_alone(fresh_database: Databa
     assert whole.position == 1
 
 
-async def test_a_message_that_is_sent_twice_is_stored_once(store: Database) -> None:
+async def test_a_message_that_is_sent_twice_is_stored_once(store: Database, statements: Counted, backend: str) -> None:
     [talk] = await new_talks(store, 1)
     key = uuid4()
     async with MessageWriter(store) as writer:
         twice = [writer.append(talk, role="user", content="once", id=key) for _ in range(3)]
         other = writer.append(talk, role="user", content="other", id=key)
-        first, second, third, refused = await asyncio.gather(*twice, other, return_exceptions=True)
+        with statements() as seen:
+            first, second, third, refused = await asyncio.gather(*twice, other, return_exceptions=True)
+        assert len(seen) == (8 if backend == "postgresql" else 4 + 3 * 2), "none of them spoils a group"
         assert first == second == third
         assert isinstance(refused, DuplicateError)
         async with UnitOfWork(store) as uow:
@@ -184,6 +186,16 @@ async def test_an_id_that_a_unit_stores_meanwhile(store: Database, backend: str)
         assert await told(waiting) == [1, 1, DuplicateError, 3]
     assert await contents(store, talks[0]) == ["mine", "mine", "b"]
     assert await contents(store, talks[1]) == ["a"]
+
+
+async def test_an_id_that_a_unit_stores_meanwhile_for_one_alone(store: Database, backend: str) -> None:
+    [talk], key = await new_talks(store, 1), uuid4()
+    async with MessageWriter(store) as writer:
+        async with held(store, talk) as uow:
+            stored = await uow.messages.append(talk, role="user", content="mine", id=key)
+            waiting = asyncio.create_task(writer.append(talk, role="user", content="mine", id=key))
+            await under_way(store, backend)
+        assert await waiting == stored
 
 
 async def test_a_caller_that_is_cancelled_harms_nobody(store: Database, backend: str) -> None:
