@@ -100,8 +100,10 @@ def _insert_into(table: sa.Table, dialect: Dialect) -> _Insert:
 def _for_driver(values: Sequence[object], process: Processor | None) -> Sequence[object]:
     if process is None:
         return values
-    objects = {id(value): value for value in values}
-    if len(objects) > FEW:
-        return [process(value) for value in values]
-    done = {key: process(value) for key, value in objects.items()}
-    return [done[id(value)] for value in values]
+    objects = dict(zip(map(id, values), values, strict=True))
+    if len(objects) <= FEW:
+        done = {key: process(value) for key, value in objects.items()}
+        return [done[key] for key in map(id, values)]
+    if all(type(value) is dict and not value for value in values):
+        return [process({})] * len(values)
+    return [process(value) for value in values]

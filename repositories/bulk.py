@@ -8,9 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from enum import Enum
 from functools import cache
-from types import NoneType
 from typing import Any
-from uuid import UUID
 
 from pydantic_core import SchemaValidator, core_schema
 
@@ -20,8 +18,6 @@ from repositories.validation import Row, valid_row
 
 Schema = Any
 """A core schema of pydantic's, as a dict: there are a hundred kinds."""
-
-UNTOUCHED = {NoneType, UUID, bool, dict, list}
 
 STORABLE: Callable[..., object] = Base._storable.__func__  # type: ignore[attr-defined]  # pydantic leaves a method
 
@@ -55,9 +51,8 @@ def valid_rows(model: type[Base], values: Sequence[Mapping[str, object]]) -> lis
 
 def _is_storable(values: Sequence[Any]) -> bool:
     """Whether `Base._storable` would leave each value of a column as it is; asked of all of them together."""
-    kinds = set(map(type, values)) - UNTOUCHED
-    for kind in kinds:
-        if issubclass(kind, Enum):
+    for kind in set(map(type, values)):
+        if not issubclass(kind, str | int | float | datetime) or issubclass(kind, bool | Enum):
             continue
         of_kind: list[Any] = [value for value in values if type(value) is kind]
         if kind is str:
