@@ -13,6 +13,9 @@ from scripts.import_line import LONGEST_CONTENT, MalformedLineError
 from scripts.import_records import ImportedConversation, ImportedMemory, ImportedMessage
 from scripts.import_resume import Row, Stored, following, missing
 
+PORTION = 5_000
+"""Messages of one call, whose records are not kept: of a long conversation there would be many."""
+
 
 class Change(StrEnum):
     NEW = "new"
@@ -95,8 +98,8 @@ async def store(
         there = Stored() if new else await Stored.of(uow, row.id, None if vectors is None else vectors.space)
 
         messages = following(talk.messages, there.messages)
-        if messages:
-            await uow.messages.append_many(row.id, map(_message, messages))
+        for start in range(0, len(messages), PORTION):
+            await uow.messages.append_many(row.id, map(_message, messages[start : start + PORTION]))
         present = there.messages | {message.id for message in messages}
         memories = [
             *following(talk.memories, there.memories),
