@@ -1,8 +1,10 @@
 """What PostgreSQL's pg_trgm brings and SQLite has not: how alike a word and a text are, as the same number."""
 
 import json
+import re
 import sqlite3
 from functools import lru_cache
+from itertools import chain, compress
 from typing import TypeAlias
 
 import numpy as np
@@ -10,28 +12,29 @@ import regex
 
 WORD = regex.compile(r"[\p{Alphabetic}\p{Nd}]+")
 
+ASCII_WORD = re.compile("[a-z0-9]+")
+"""The same words of a text that has no other letters, four times as quickly."""
+
 Trigrams: TypeAlias = frozenset[str]
 
 
 def register(connection: sqlite3.Connection) -> None:
-    connection.create_function("pieces_held", 2, pieces_held, deterministic=True)
     connection.create_function("mean_word_similarity", 2, mean_word_similarity, deterministic=True)
-
-
-def pieces_held(pieces: str, text: str) -> int:
-    """How many of the pieces, a JSON array, stand in the text in whatever case."""
-    lower = lowered(text)
-    return sum(piece in lower for piece in _array(pieces))
 
 
 def mean_word_similarity(words: str, text: str) -> float:
     """The mean of strict_word_similarity over the words, a JSON array; added up as PostgreSQL does."""
     asked = _array(words)
-    parts = [_trigrams(word) for word in WORD.findall(lowered(text))]
+    parts = [_trigrams(word) for word in _words(lowered(text))]
     total = 0.0
     for word in asked:
         total += _strict_similarity(_trigrams(word), parts)
     return total / len(asked)
+
+
+def _words(text: str) -> list[str]:
+    """Those of a text in lower case."""
+    return (ASCII_WORD if text.isascii() else WORD).findall(text)
 
 
 def lowered(text: str) -> str:
@@ -41,7 +44,7 @@ def lowered(text: str) -> str:
 
 def strict_word_similarity(word: str, text: str) -> float:
     """pg_trgm's function of this name, for a question of one word."""
-    return _strict_similarity(_trigrams(lowered(word)), [_trigrams(part) for part in WORD.findall(lowered(text))])
+    return _strict_similarity(_trigrams(lowered(word)), [_trigrams(part) for part in _words(lowered(text))])
 
 
 @lru_cache(maxsize=64)
@@ -63,20 +66,19 @@ def _strict_similarity(asked: Trigrams, words: list[Trigrams]) -> float:
     """
     best, first = 0.0, 0
     common = [not asked.isdisjoint(word) for word in words]
-    for last, ends in enumerate(common):
-        if not ends:
-            continue
+    most, size = len(asked.intersection(chain.from_iterable(compress(words, common)))), len(asked)
+    for last in compress(range(len(words)), common):
         run: Trigrams = frozenset()
-        found, begin = 0.0, last
+        found, begin, shares, holds = 0.0, last, 0, 1
         for place in range(last, first - 1, -1):
-            if len(run) * found > len(asked):
-                break  # Longer runs hold too much else, even if they held all that is asked.
+            if most * holds < shares * (size + len(run) - most):
+                break  # Longer runs hold too much else, even if they held all that the text has of what is asked.
             run |= words[place]
             if common[place]:
                 shared = len(asked & run)
-                similarity = shared / (len(asked) + len(run) - shared)
+                similarity = shared / (size + len(run) - shared)
                 if similarity >= found:
-                    found, begin = similarity, place
+                    found, begin, shares, holds = similarity, place, shared, size + len(run) - shared
         first = begin
         best = max(best, found)
     return float(np.float32(best))

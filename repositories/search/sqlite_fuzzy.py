@@ -17,15 +17,34 @@ PARTS = sa.text("SELECT count(*) FROM sqlite_master WHERE name IN :names").bindp
     sa.bindparam("names", expanding=True)
 )
 
-# CROSS JOIN: in this order.
+# CROSS JOIN: in this order. No text is read but those of the best.
 CANDIDATES = """
-WITH candidates AS MATERIALIZED (
-    SELECT r.id, ' ' || substr(r.{column}, 1, {longest}) || ' ' AS text
-    FROM {table}_fuzzy_fts AS f CROSS JOIN {table}_fuzzy_search AS s CROSS JOIN {table} AS r
-    WHERE f.{table}_fuzzy_fts MATCH :match AND s.number = f.rowid AND r.id = s.row_id AND {scope}
-    ORDER BY pieces_held(:pieces, text) DESC, r.id
+WITH held AS MATERIALIZED (
+    SELECT f.rowid AS number, count(*) AS pieces
+    FROM json_each(:pieces) AS piece CROSS JOIN {table}_fuzzy_fts AS f
+    WHERE f.{table}_fuzzy_fts MATCH '"' || piece.value || '"'
+    GROUP BY f.rowid
+),
+best AS MATERIALIZED (
+    %s
+    ORDER BY pieces DESC, id
     LIMIT :candidates
+),
+candidates AS MATERIALIZED (
+    SELECT r.id, ' ' || substr(r.{column}, 1, {longest}) || ' ' AS text
+    FROM best CROSS JOIN {table} AS r
+    WHERE r.id = best.id
 )"""
+
+OF_A_SCOPE = """SELECT r.id AS id, held.pieces AS pieces
+    FROM held CROSS JOIN {table}_fuzzy_search AS s CROSS JOIN {table} AS r
+    WHERE s.number = held.number AND r.id = s.row_id AND {scope}"""
+
+OF_ALL = """SELECT s.row_id AS id, held.pieces AS pieces
+    FROM held CROSS JOIN {table}_fuzzy_search AS s
+    WHERE s.number = held.number AND held.pieces >= (
+        SELECT min(pieces) FROM (SELECT pieces FROM held ORDER BY pieces DESC LIMIT :candidates)
+    )"""
 
 SIMILARITY = "mean_word_similarity(:words, text)"
 
@@ -35,14 +54,9 @@ async def is_ready(connection: AsyncConnection, text: FuzzyText) -> bool:
 
 
 def statement(query: FuzzyQuery) -> tuple[sa.TextualSelect, dict[str, object]]:
-    sql = fuzzy_statement(query.model, tuple(query.scope), CANDIDATES, SIMILARITY)
-    pieces = query.pieces
-    lists: dict[str, object] = {
-        "match": " OR ".join(f'"{piece}"' for piece in pieces),
-        "pieces": json.dumps(pieces),
-        "words": json.dumps(query.words),
-    }
-    return sql, query.values | lists
+    candidates = CANDIDATES % (OF_A_SCOPE if query.scope else OF_ALL)
+    sql = fuzzy_statement(query.model, tuple(query.scope), candidates, SIMILARITY)
+    return sql, query.values | {"pieces": json.dumps(query.pieces), "words": json.dumps(query.words)}
 
 
 async def build(database: Database) -> Sequence[TableIndex]:

@@ -85,6 +85,8 @@ async def test_any_text_is_a_question(fuzzy: UnitOfWork, question: str) -> None:
 async def test_a_long_question_is_its_first_words(fuzzy: UnitOfWork) -> None:
     await say(fuzzy, TEXT)
     assert [text for text, _ in await contents(fuzzy, f"adoption agency caroline sister {'zebra ' * 500}")] == [TEXT]
+    # And the first thousand characters: a word as long as a book is asked as quickly as any.
+    assert await contents(fuzzy, f"adoption {' ' * 1_000} {'zebra' * 200_000}") == [(TEXT, 1.0)]
 
 
 @pytest.mark.parametrize("text", ["a\x00b", "\ud800"])
