@@ -24,7 +24,7 @@ async def interleaved(samples: Mapping[str, Sample], rounds: int) -> Taken:
             measured = await samples[layer]()
             if number:
                 for name, value in measured.items():
-                    taken.setdefault(name, {}).setdefault(layer, []).append(value)
+                    taken.setdefault(name, {layer: [] for layer in layers})[layer].append(value)
     return taken
 
 

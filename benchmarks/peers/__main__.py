@@ -8,10 +8,10 @@ from typing import Annotated
 
 import typer
 from rich.progress import Progress
-from rich.table import Table
+from rich.table import Column, Table
 
 from benchmarks.bench import TEXT, Bench, Sizes, opened, place
-from benchmarks.figures import LIMIT, Figure, Run, figure
+from benchmarks.figures import CORE, LIMIT, OURS, Figure, Run, figure
 from benchmarks.machine import describe
 from benchmarks.peers.ours import AsPeer
 from benchmarks.peers.peer import Peer
@@ -31,6 +31,7 @@ PEERS = {
 }
 """The class, its file, and the databases that it knows."""
 
+NAMES = {LIMIT: "the raw driver", CORE: "SQLAlchemy Core", OURS: "this project"}
 WHOLE = Sizes(rows=1_000, operations=50)
 
 
@@ -120,14 +121,11 @@ async def _all(bench: Bench, peers: Sequence[Peer]) -> list[Figure]:
 
 def as_table(run: Run) -> Table:
     """A line for each of them: its figures, and their ratios to the raw driver."""
-    headers = [f"{figure.what}, {figure.unit}" for figure in run.figures]
-    shown = table("", *(number(text) for header in headers for text in (header, "ratio")), title=title(run))
+    headers = (number(f"{figure.what}, {figure.unit}") for figure in run.figures)
+    shown = table(Column("", no_wrap=True), *headers, title=title(run))
     for name in run.figures[0].layers:
-        cells = [(figure.layers[name], figure.ratios[name]) for figure in run.figures]
-        shown.add_row(
-            {LIMIT: "the raw driver", "core": "SQLAlchemy Core", "ours": "this project"}.get(name, name),
-            *(text for value, ratio in cells for text in (f"{value:,.2f}", f"{ratio:.2f}x")),
-        )
+        cells = ((figure.layers[name], figure.ratios[name]) for figure in run.figures)
+        shown.add_row(NAMES.get(name, name), *(f"{value:,.2f} · {ratio:.2f}x" for value, ratio in cells))
     return shown
 
 
