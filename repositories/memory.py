@@ -28,7 +28,14 @@ from repositories.search import (
 )
 from repositories.search.words import asked_words
 from repositories.validation import Row, valid_changes, valid_id, valid_limit, valid_time, valid_vector
-from repositories.vectors import put_vector, put_vectors, space_or_active, store_vectors, valid_vectors
+from repositories.vectors import (
+    put_vector,
+    put_vectors,
+    space_or_active,
+    store_new_vectors,
+    store_vectors,
+    valid_vectors,
+)
 
 CONVERSATIONS = table_of(Conversation)
 MEMORIES = table_of(Memory)
@@ -114,7 +121,7 @@ class MemoryRepository(Repository[Memory]):
             made = await self.create_many(batch)
             pairs = [(id, array) for id, array in zip(made, arrays, strict=True) if array is not None]
             if pairs and space is not None:
-                await store_vectors(self.session, MemoryEmbedding, pairs, space)
+                await store_new_vectors(self.session, MemoryEmbedding, pairs, space)
             ids.extend(made)
         return ids
 

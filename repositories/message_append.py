@@ -18,7 +18,7 @@ from repositories.embedder import Embedder, embed_texts, refuse_both
 from repositories.message_record import RECORD_COLUMNS, MessageRecord, new_messages, record_of
 from repositories.ownership import table_of, writable
 from repositories.validation import Row
-from repositories.vectors import store_vectors, valid_vectors
+from repositories.vectors import store_new_vectors, store_vectors, valid_vectors
 
 CONVERSATIONS = table_of(Conversation)
 MESSAGES = table_of(Message)
@@ -71,7 +71,8 @@ class MessageAppend:
                 ]
                 if pairs and space is not None:
                     await bulk.done()
-                    await store_vectors(self.session, MessageEmbedding, pairs, space)
+                    store = store_new_vectors if len(fresh) == len(rows) else store_vectors
+                    await store(self.session, MessageEmbedding, pairs, space)
         if counters := places.counters():
             await self._update(conversation_id, **counters)
         return records

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from sqlmodel import col, select
 
 from database import Session
+from database.bulk import BulkInsert
 from database.errors import InvalidInputError, NotFoundError
 from models import EmbeddingSpace, MemoryEmbedding, MessageEmbedding, SpaceStatus, utc_now
 from models.types import VectorLike
@@ -112,6 +113,13 @@ async def store_vectors(session: Session, kind: Kind, batch: Pairs, space: Embed
     await connection.execute(
         _upsert(connection.dialect.name, kind), [_row(key, id, vector, space, now) for id, vector in batch]
     )
+
+
+async def store_new_vectors(session: Session, kind: Kind, batch: Pairs, space: EmbeddingSpace) -> None:
+    """Valid vectors of texts that were made just now, and so have none yet: one INSERT, or COPY."""
+    key, now = PARENTS[kind][0], utc_now()
+    async with BulkInsert(await session.core(), table_of(kind)) as bulk:
+        await bulk.put([_row(key, id, vector, space, now) for id, vector in batch])
 
 
 def _row(key: str, id: UUID, vector: NDArray[np.float32], space: EmbeddingSpace, now: datetime) -> dict[str, object]:
