@@ -2,8 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
@@ -11,11 +11,9 @@ from typing import Self, TypeVar
 import sqlalchemy as sa
 from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
-from sqlalchemy.pool import Pool
-from sqlalchemy.util import greenlet_spawn
 
 from database import migrations
-from database.engine import BROKEN, Engines, create_engines, in_our_words, is_broken
+from database.engine import Engines, create_engines
 from database.errors import (
     CommitUnknownError,
     ConnectionLostError,
@@ -26,11 +24,13 @@ from database.errors import (
     WrongLoopError,
 )
 from database.health import Health, pool_of, revision_of, version_of
+from database.prepared import Prepared, Statement
 from database.raw import RawSql
 from database.retry import DEADLINE, RETRIES, attempts
-from database.session import OWNER, SETTINGS, Session
+from database.session import Session
 from database.settings import Settings, load_settings
 from database.translation import never_sent, translate
+from database.unit import Unit
 from database.url import parse_url
 from models.types import check_text
 
@@ -59,8 +59,9 @@ class Database(RawSql):
         self.url = parse_url(self.settings.database_url.get_secret_value())
         self._engines: Engines | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._holding: set[asyncio.Task[object]] = set()
+        self._holding: set[asyncio.Task[object] | None] = set()
         self._sandbox: AsyncConnection | None = None
+        self._prepared: dict[Statement, Prepared] = {}
 
     def __repr__(self) -> str:
         return f"Database({self.url!r})"
@@ -111,19 +112,25 @@ class Database(RawSql):
     async def transaction(self, *, owner_id: str | None = None) -> AsyncIterator[Session]:
         """A unit that writes: commit on a clean exit, rollback on any exception and on cancellation.
 
-        On SQLite it waits in line for the one writing connection and holds the write lock from its beginning. A task
-        that holds a unit there and opens another gets TransactionError at once. Raises CommitUnknownError where the
-        connection broke while COMMIT was on its way.
+        It begins with its first statement. On SQLite it waits in line for the one writing connection, and holds the
+        write lock from that statement on. A task that holds a unit there and opens another gets TransactionError at
+        once. Raises CommitUnknownError where the connection broke while COMMIT was on its way.
         """
         engines = self._ready()
-        with self._once_in_a_task(engines.one_writer):
-            async with self._open(engines.writer, owner_id) as session:
+        holder = self._hold(engines.one_writer)
+        try:
+            session = await self._take(engines.writer, owner_id, reads=False)
+            try:
                 yield session
-                await session.flush()
-                connection = await session.core()
-                if is_broken(connection):
+                await session.flush_pending()
+                if session.unit.is_broken:
                     raise TransactionError("a statement of this unit has failed; nothing of it was kept")
-                await _to_its_end(self._commit(session, connection))
+            except BaseException:
+                await _to_its_end(session.end(keep=False))
+                raise
+            await _to_its_end(_keep(session))
+        finally:
+            self._holding.discard(holder)
         await session.run_hooks()
 
     async def run(
@@ -153,9 +160,15 @@ class Database(RawSql):
     async def session(self, *, owner_id: str | None = None) -> AsyncIterator[Session]:
         """A unit that only reads: a write in it raises ReadOnlyError. It blocks no writer and waits for none."""
         engines = self._ready()
-        with self._once_in_a_task(engines.one_connection):
-            async with self._open(engines.reader, owner_id) as session:
+        holder = self._hold(engines.one_connection)
+        try:
+            session = await self._take(engines.reader, owner_id, reads=True)
+            try:
                 yield session
+            finally:
+                await _to_its_end(session.end(keep=False))
+        finally:
+            self._holding.discard(holder)
 
     @asynccontextmanager
     async def sandbox(self) -> AsyncIterator[Session]:
@@ -207,64 +220,37 @@ class Database(RawSql):
             raise WrongLoopError("the database was connected in another event loop; make one for each loop")
         return self._engines
 
-    @contextmanager
-    def _once_in_a_task(self, one: bool) -> Iterator[None]:
+    def _hold(self, one: bool) -> asyncio.Task[object] | None:
         """Where there is `one` connection, a task that asks for it again would wait for itself."""
-        task = asyncio.current_task()
-        assert task is not None
         if not one or self._sandbox is not None:
-            yield
-            return
+            return None
+        task = asyncio.current_task()
         if task in self._holding:
             raise TransactionError("this task holds a unit already; use nested() in it")
-        self._holding.add(task)
-        try:
-            yield
-        finally:
-            self._holding.discard(task)
+        if task is not None:
+            self._holding.add(task)
+        return task
 
-    @asynccontextmanager
-    async def _open(self, engine: AsyncEngine, owner_id: str | None) -> AsyncIterator[Session]:
-        pool = engine.sync_engine.pool
-        info = {OWNER: _valid_owner(owner_id), SETTINGS: self.settings}
-        if self._sandbox is None:
-            session = Session(engine, expire_on_commit=False, info=info)
-        else:
-            session = Session(
-                self._sandbox, expire_on_commit=False, info=info, join_transaction_mode="create_savepoint"
-            )
-        try:
-            try:
-                await session.connection()
-            except Exception as error:
-                raise (in_our_words(error) or error) from error.__cause__
-            yield session
-        finally:
-            await _to_its_end(_end(session, engine, pool))
-
-    async def _commit(self, session: Session, connection: AsyncConnection) -> None:
-        try:
-            await session.commit()
-        except ConnectionLostError as error:
-            if never_sent(error):
-                raise
-            raise CommitUnknownError(error.code) from error
-        except Exception:
-            if self._sandbox is None:
-                await connection.run_sync(_undo_refused)
-            raise
+    async def _take(self, engine: AsyncEngine, owner_id: str | None, *, reads: bool) -> Session:
+        owner = _valid_owner(owner_id)
+        unit = Unit(engine, self._ready().driver, self._prepared, self.settings.slow_query_ms, reads=reads)
+        await unit.take(self._sandbox)
+        return Session(unit, owner, self.settings)
 
     @asynccontextmanager
     async def _statements(self, *, writes: bool) -> AsyncIterator[AsyncConnection]:
         unit = self.transaction() if writes else self.session()
         async with unit as session:
-            yield await session.connection()
+            yield await session.core()
 
 
-def _undo_refused(connection: sa.Connection) -> None:
-    """After a COMMIT that was refused: SQLite keeps that transaction open, and SQLAlchemy takes it for ended."""
-    connection.connection.rollback()
-    connection.info.pop(BROKEN, None)
+async def _keep(session: Session) -> None:
+    try:
+        await session.end(keep=True)
+    except ConnectionLostError as error:
+        if never_sent(error):
+            raise
+        raise CommitUnknownError(error.code) from error
 
 
 def _valid_owner(owner_id: str | None) -> str | None:
@@ -289,10 +275,3 @@ async def _to_its_end(work: Awaitable[T]) -> T:
         if not task.cancelled():
             task.exception()
         raise
-
-
-async def _end(session: Session, engine: AsyncEngine, pool: Pool) -> None:
-    """Give the connection back; where the pool was closed meanwhile, close it: it waits for nobody there."""
-    await session.close()
-    if pool is not engine.sync_engine.pool:
-        await greenlet_spawn(pool.dispose)

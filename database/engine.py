@@ -41,6 +41,21 @@ class Backend(Protocol):
     def rebuild_damaged(self, connection: Connection) -> None: ...
 
 
+class Driver(Protocol):
+    """How a statement goes straight to the driver. `connection` is SQLAlchemy's face of it, from the pool."""
+
+    @property
+    def is_direct(self) -> bool:
+        """False: everything goes through SQLAlchemy."""
+
+    async def fetch(
+        self, connection: Any, sql: str, values: Sequence[object], *, begins: bool
+    ) -> Sequence[Sequence[Any]]:
+        """Inside the connection's transaction, which it begins where it has not; outside of any if not `begins`."""
+
+    async def commit(self, connection: Any) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Engines:
     """`writer` for units that write, `reader` for those that only read, `autocommit` for what refuses a unit.
@@ -52,6 +67,7 @@ class Engines:
     writer: AsyncEngine
     reader: AsyncEngine
     autocommit: AsyncEngine
+    driver: Driver
     one_writer: bool = False
     one_connection: bool = False
 
@@ -74,6 +90,7 @@ def create_engines(url: sa.URL, read_url: sa.URL | None, settings: Settings) -> 
         writer,
         backend.read_only(reader),
         backend.autocommit(writer),
+        sqlite.driver(url, settings) if on_sqlite else postgres.driver(settings),
         one_writer=on_sqlite,
         one_connection=on_sqlite and reader is writer,
     )
@@ -124,6 +141,10 @@ def _listen(engine: Engine, slow_query_ms: float) -> None:
 
     @event.listens_for(engine, "after_cursor_execute")
     def ends(connection: Connection, cursor: Any, statement: str, values: Any, context: Any, many: bool) -> None:
-        took_ms = (time.perf_counter() - connection.info[STARTED]) * 1000
-        if took_ms >= slow_query_ms:
-            logger.warning("slow_query duration_ms=%.0f statement=%s", took_ms, " ".join(statement.split()))
+        log_if_slow(statement, connection.info[STARTED], slow_query_ms)
+
+
+def log_if_slow(statement: str, started: float, slow_query_ms: float) -> None:
+    took_ms = (time.perf_counter() - started) * 1000
+    if took_ms >= slow_query_ms:
+        logger.warning("slow_query duration_ms=%.0f statement=%s", took_ms, " ".join(statement.split()))

@@ -3,6 +3,7 @@
 import ssl
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import sqlalchemy as sa
@@ -69,6 +70,37 @@ def _limits(settings: Settings) -> dict[str, str]:
         "statement_timeout": str(settings.statement_timeout_ms),
         "idle_in_transaction_session_timeout": str(settings.idle_in_transaction_timeout_ms),
     }
+
+
+@dataclass(frozen=True, slots=True)
+class Direct:
+    """Statements sent by asyncpg itself, which prepares each once. pgbouncer needs more care than that."""
+
+    is_direct: bool
+
+    async def fetch(
+        self, connection: Any, sql: str, values: Sequence[object], *, begins: bool
+    ) -> Sequence[Sequence[Any]]:
+        try:
+            async with connection._execute_mutex:
+                if begins and connection._transaction is None:
+                    await connection._start_transaction()
+                found: Sequence[Sequence[Any]] = await connection.driver_connection.fetch(sql, *values)
+                return found
+        except Exception as error:
+            connection._handle_exception(error)
+            raise
+
+    async def commit(self, connection: Any) -> None:
+        if connection._transaction is not None:
+            try:
+                await connection._call_and_discard(connection._transaction.commit)
+            except Exception as error:
+                connection._handle_exception(error)
+
+
+def driver(settings: Settings) -> Direct:
+    return Direct(not (settings.pgbouncer or settings.echo))
 
 
 def read_only(engine: AsyncEngine) -> AsyncEngine:

@@ -2,50 +2,94 @@
 
 import inspect
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from sqlalchemy.exc import PendingRollbackError
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from database.errors import StoreError, TransactionError
+from database.prepared import Statement
 from database.settings import Settings
+from database.unit import Unit
 
 logger = logging.getLogger(__name__)
 
 Hook: TypeAlias = Callable[[], object] | Callable[[], Awaitable[object]]
 
-OWNER = "owner_id"
-SETTINGS = "settings"
-HOOKS = "hooks"
+MADE_LATER = ("sync_session", "_proxied", "_async_bind", "_async_binds")
+"""What SQLAlchemy's session has besides its class."""
 
 
 class Session(AsyncSession):
-    """Opened by `Database.transaction()` and `Database.session()`, never by itself."""
+    """Opened by `Database.transaction()` and `Database.session()`, never by itself.
 
-    @property
-    def owner_id(self) -> str | None:
+    SQLAlchemy's session behind it is made when something asks for it: a unit that has no entities does without.
+    """
+
+    def __init__(self, unit: Unit, owner_id: str | None, settings: Settings) -> None:
+        self.unit = unit
+        self.owner_id = owner_id
         """The owner whose rows alone this session sees; None: every row."""
-        owner = self.info.get(OWNER)
-        assert owner is None or isinstance(owner, str)
-        return owner
+        self.settings = settings
+        self._hooks: list[Hook] = []
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> object:
+            if name not in MADE_LATER:
+                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+            super().__init__(self.unit.connection(), expire_on_commit=False, join_transaction_mode="rollback_only")
+            return getattr(self, name)
 
     @property
-    def settings(self) -> Settings:
-        settings = self.info[SETTINGS]
-        assert isinstance(settings, Settings)
-        return settings
+    def has_entities(self) -> bool:
+        return "sync_session" in self.__dict__
+
+    @property
+    def dialect_name(self) -> str:
+        return self.unit.dialect_name
 
     async def core(self) -> AsyncConnection:
         """The session's own connection, after what is pending in the session has been flushed."""
+        await self.flush_pending()
+        return self.unit.connection()
+
+    async def flush_pending(self) -> None:
+        """Raises TransactionError where an earlier flush has failed."""
+        if self.has_entities:
+            try:
+                if self.new or self.dirty or self.deleted:
+                    await self.flush()
+                await self.connection()
+            except PendingRollbackError as error:
+                raise TransactionError(
+                    "a statement of this unit has failed; expect failures inside nested()"
+                ) from error
+
+    async def fetch(self, statement: Statement, values: Mapping[str, object]) -> Sequence[Sequence[Any]]:
+        """The rows of a statement that is built once and sent often, as lists in the order of its columns."""
+        await self.flush_pending()
+        return await self.unit.fetch(statement, values)
+
+    async def read(self, statement: Statement, values: Mapping[str, object]) -> Sequence[Sequence[Any]]:
+        """`fetch` of one that writes nothing: alone in a unit that only reads it needs no transaction."""
+        await self.flush_pending()
+        return await self.unit.fetch(statement, values, reads=True)
+
+    async def end(self, *, keep: bool) -> None:
+        """Called once by the database: commit, or not, and give the connection back."""
         try:
-            if self.new or self.dirty or self.deleted:
-                await self.flush()
-            return await self.connection()
-        except PendingRollbackError as error:
-            raise TransactionError("a statement of this unit has failed; expect failures inside nested()") from error
+            if keep:
+                if self.has_entities:
+                    await self.commit()
+                await self.unit.commit()
+        finally:
+            if self.has_entities:
+                await self.close()
+            await self.unit.give_back()
 
     @asynccontextmanager
     async def nested(self) -> AsyncIterator["Session"]:
@@ -77,14 +121,9 @@ class Session(AsyncSession):
         """
         self._hooks.append(hook)
 
-    @property
-    def _hooks(self) -> list[Hook]:
-        hooks: list[Hook] = self.info.setdefault(HOOKS, [])
-        return hooks
-
     async def run_hooks(self) -> None:
         """Called once by the database, after the commit."""
-        hooks, self.info[HOOKS] = self._hooks, []
+        hooks, self._hooks = self._hooks, []
         for hook in hooks:
             try:
                 outcome = hook()

@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -16,7 +17,7 @@ from sqlalchemy.pool import AsyncAdaptedQueuePool
 from database.errors import ConfigurationError
 from database.health import IndexedColumns, VectorSupport
 from database.settings import Settings
-from database.sqlite_connection import StoppableConnection
+from database.sqlite_connection import StatementCancelled, StoppableConnection
 from database.sqlite_functions import register
 from database.sqlite_integrity import damage as damage
 from database.sqlite_integrity import rebuild_damaged as rebuild_damaged
@@ -47,6 +48,38 @@ def read_only(engine: AsyncEngine) -> AsyncEngine:
 def autocommit(engine: AsyncEngine) -> AsyncEngine:
     """The same pool; each statement by itself, outside of any transaction."""
     return engine.execution_options(**{AUTOCOMMIT: True})
+
+
+@dataclass(frozen=True, slots=True)
+class Direct:
+    """Statements sent to the connection's thread, one step each."""
+
+    is_direct: bool
+    in_memory: bool
+    limit: float
+
+    async def fetch(
+        self, connection: Any, sql: str, values: Sequence[object], *, begins: bool
+    ) -> Sequence[Sequence[Any]]:
+        driver: StoppableConnection = connection.driver_connection
+        if not driver.has_begun:
+            driver.limit = self.limit
+            if begins:
+                driver.begin(*_begin({}, self.in_memory))
+        try:
+            return await driver.fetch(sql, values)
+        except Exception as error:
+            if not isinstance(error, StatementCancelled):
+                connection._handle_exception(error)
+            raise
+
+    async def commit(self, connection: Any) -> None:
+        driver: StoppableConnection = connection.driver_connection
+        await driver.commit()
+
+
+def driver(url: sa.URL, settings: Settings) -> Direct:
+    return Direct(not settings.echo, is_memory(url), settings.statement_timeout_ms / 1000)
 
 
 def unhurried(connection: Connection) -> None:
@@ -101,7 +134,7 @@ def _create_engine(url: sa.URL, settings: Settings, pool_size: int, max_overflow
         options = connection.get_execution_options()
         driver = _driver(connection)
         driver.limit = 0 if options.get(AUTOCOMMIT, False) else settings.statement_timeout_ms / 1000
-        if not driver.in_transaction:
+        if not driver.has_begun:
             driver.begin(*_begin(options, is_memory(url)))
 
     return engine

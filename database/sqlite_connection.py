@@ -78,6 +78,10 @@ class StoppableConnection(aiosqlite.Connection):
         # A program that forgets to close its database ends all the same.
         self._thread.daemon = True
 
+    @property
+    def has_begun(self) -> bool:
+        return bool(self._pending) or self.in_transaction
+
     def begin(self, *statements: str) -> None:
         """What the next statement is preceded by, in the same step."""
         self._pending = statements

@@ -11,7 +11,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from database.prepared import Statement
 from models import Conversation, Message
+from repositories.message_record import RECORD_COLUMNS
 from repositories.ownership import table_of
 from repositories.upsert import insert_into, was_inserted, writes_in_cte
 from repositories.validation import Row
@@ -23,14 +25,22 @@ COMPUTED = ("conversation_id", "position", "episode")
 GIVEN = [column.name for column in MESSAGES.columns if column.name not in COMPUTED]
 """Columns whose values the caller's parameters give; the others come from the conversation's row."""
 
+STORED = [*RECORD_COLUMNS, MESSAGES.c.fingerprint]
+
+
+PARAMETERS = {
+    name: f"new_{name}" for name in (*GIVEN, "conversation_id", "given_episode", "episode_before", "owner_id")
+}
+"""Not the names of columns: an UPDATE takes such parameters for columns to set."""
+
 
 @cache
-def append_statement(dialect_name: str, owned: bool) -> sa.Executable:
-    """Parameters, by `parameter(name)`: GIVEN, conversation_id, given_episode, episode_before, owner_id if `owned`.
+def append_statement(dialect_name: str, owned: bool) -> Statement:
+    """Parameters, by `PARAMETERS`: GIVEN, conversation_id, given_episode, episode_before, owner_id if `owned`.
 
-    One row with the message as it is stored and `inserted`; on PostgreSQL the counters are written too. A row of
-    nulls: the id belongs to another conversation's message. No row: no such conversation, or, on SQLite, the id is
-    taken: `stored_statement` tells.
+    One row: what a record reads of the message as it is stored, and its fingerprint; on PostgreSQL the counters are
+    written too. A row of nulls: the id belongs to another conversation's message. No row: no such conversation, or,
+    on SQLite, the id is taken: `stored_statement` tells.
     """
     place = sa.select(
         CONVERSATIONS.c.id.label("conversation_id"),
@@ -42,7 +52,7 @@ def append_statement(dialect_name: str, owned: bool) -> sa.Executable:
             insert_into(dialect_name, MESSAGES)
             .from_select([*GIVEN, *COMPUTED], place.with_only_columns(*_given(), *place.selected_columns), False)
             .on_conflict_do_nothing(index_elements=["id"])
-            .returning(*MESSAGES.columns, sa.true().label("inserted"))
+            .returning(*STORED)
         )
     c = place.with_for_update(key_share=True).cte("c")
     insert = insert_into(dialect_name, MESSAGES).from_select(
@@ -54,12 +64,12 @@ def append_statement(dialect_name: str, owned: bool) -> sa.Executable:
             set_={"id": MESSAGES.c.id},
             where=MESSAGES.c.conversation_id == insert.excluded.conversation_id,
         )
-        .returning(*MESSAGES.columns, was_inserted(MESSAGES).label("inserted"))
+        .returning(*STORED, was_inserted(MESSAGES).label("inserted"))
         .cte("i")
     )
     inserted = sa.select(i.c.inserted).scalar_subquery()
     counted = counters_statement().where(inserted).returning(sa.literal(1)).cte("u")
-    return sa.select(i).select_from(c.outerjoin(i, sa.true())).add_cte(counted)
+    return sa.select(*(i.c[column.name] for column in STORED)).select_from(c.outerjoin(i, sa.true())).add_cte(counted)
 
 
 @cache
@@ -89,7 +99,7 @@ def stored_statement(owned: bool) -> sa.Select[Any]:
         MESSAGES,
         (MESSAGES.c.id == _parameter("id")) & (MESSAGES.c.conversation_id == CONVERSATIONS.c.id),
     )
-    return sa.select(*MESSAGES.columns, sa.false().label("inserted")).select_from(joined).where(*_place(owned))
+    return sa.select(*STORED).select_from(joined).where(*_place(owned))
 
 
 def _place(owned: bool) -> list[sa.ColumnElement[bool]]:
@@ -117,12 +127,7 @@ def _parameter(name: str) -> sa.BindParameter[Any]:
 
 
 def _bound(name: str, column: sa.Column[Any]) -> sa.BindParameter[Any]:
-    return sa.bindparam(parameter(name), type_=column.type)
-
-
-def parameter(name: str) -> str:
-    """Not the name of a column: an UPDATE takes such parameters for columns to set."""
-    return f"new_{name}"
+    return sa.bindparam(PARAMETERS[name], type_=column.type)
 
 
 class Places:

@@ -5,9 +5,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from models import Conversation, Message
+from models import Message
 from repositories.message_record import RECORD_COLUMNS
-from repositories.ownership import table_of, visible
+from repositories.ownership import owner_parameter, table_of, visible
 
 MESSAGES = table_of(Message)
 
@@ -19,10 +19,9 @@ def history_statement(owned: bool, before: bool, after: bool) -> sa.Select[Any]:
     The newest first; the oldest first if only `after` bounds them.
     """
     position = MESSAGES.c.position
-    owner = sa.bindparam("owner_id", type_=table_of(Conversation).c.owner_id.type) if owned else None
     conditions = [
         MESSAGES.c.conversation_id == sa.bindparam("of_conversation", type_=MESSAGES.c.conversation_id.type),
-        *visible(Message, owner),
+        *visible(Message, owner_parameter(owned)),
     ]
     if before:
         conditions.append(position < sa.bindparam("before", type_=position.type))

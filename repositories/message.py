@@ -10,7 +10,7 @@ from sqlalchemy.engine import RowMapping
 from database.errors import DuplicateError, NotFoundError
 from models import Conversation, EmbeddingSpace, Message, MessageEmbedding, utc_now
 from models.types import MAX_INTEGER, VectorLike
-from repositories.append import append_statement, counters_statement, parameter, stored_statement
+from repositories.append import PARAMETERS, append_statement, counters_statement, stored_statement
 from repositories.base import BATCH, Condition, ReadRepository
 from repositories.embedder import Embedder, embed_texts, refuse_both
 from repositories.history import history_statement
@@ -24,7 +24,7 @@ from repositories.message_record import (
     record_of,
 )
 from repositories.message_search import MessageSearch
-from repositories.ownership import table_of, visible, writable
+from repositories.ownership import owner_value, table_of, visible, writable
 from repositories.pagination import Page
 from repositories.search import search_on
 from repositories.search.words import asked_words
@@ -72,30 +72,28 @@ class MessageRepository(MessageSearch, MessageTurns, ReadRepository[Message]):
         array = None
         if vector is not None:
             [array], space = await valid_vectors(self.session, [vector], space)
-        connection = await self.session.core()
         owner_id = self.session.owner_id
-        values = row | {
-            "given_episode": None if message.get("episode") is None else row["episode"],
-            "episode_before": row["sent_at"] - self.session.settings.episode_gap,
-        }
+        values = {PARAMETERS[name]: value for name, value in row.items() if name in PARAMETERS}
+        values[PARAMETERS["given_episode"]] = None if message.get("episode") is None else row["episode"]
+        values[PARAMETERS["episode_before"]] = row["sent_at"] - self.session.settings.episode_gap
         if owner_id is not None:
-            values["owner_id"] = owner_id
-        values = {parameter(name): value for name, value in values.items()}
-        statement = append_statement(connection.dialect.name, owner_id is not None)
-        stored = (await connection.execute(statement, values)).mappings().one_or_none()
+            values[PARAMETERS["owner_id"]] = owner_id
+        statement = append_statement(self.session.dialect_name, owner_id is not None)
+        found = await self.session.fetch(statement, values)
         if not isinstance(statement, sa.Select):
-            if stored is not None:
-                await connection.execute(counters_statement(), values)
+            if found:
+                await self.session.fetch(counters_statement(), values)
             else:
-                known = stored_statement(owner_id is not None)
-                stored = (await connection.execute(known, values)).mappings().one_or_none()
-        if stored is None:
+                found = await self.session.fetch(stored_statement(owner_id is not None), values)
+        if not found:
             raise NotFoundError("Conversation", conversation_id)
-        if stored["fingerprint"] != row["fingerprint"]:
+        [[*columns, fingerprint]] = found
+        if fingerprint != row["fingerprint"]:
             raise DuplicateError("pk_messages")
-        if array is not None and space is not None and stored["content"] == row["content"]:
+        stored = MessageRecord._make(columns)
+        if array is not None and space is not None and stored.content == row["content"]:
             await store_vectors(self.session, MessageEmbedding, [(row["id"], array)], space)
-        return record_of(stored)
+        return stored
 
     async def append_many(
         self,
@@ -138,17 +136,15 @@ class MessageRepository(MessageSearch, MessageTurns, ReadRepository[Message]):
         values: dict[str, object] = {
             "of_conversation": valid_id(conversation_id, "conversation_id"),
             "most": valid_limit(last, "last"),
+            **owner_value(self.session),
         }
-        if self.session.owner_id is not None:
-            values["owner_id"] = self.session.owner_id
         if before is not None:
             values["before"] = valid_limit(before, "before", MAX_INTEGER)
         if after is not None:
             values["after"] = _valid_after(after)
         onward = after is not None and before is None
         statement = history_statement(self.session.owner_id is not None, before is not None, after is not None)
-        rows = (await (await self.session.core()).execute(statement, values)).all()
-        found = [MessageRecord._make(row) for row in rows]
+        found = [MessageRecord._make(row) for row in await self.session.read(statement, values)]
         newest_first = found[::-1] if onward else found
         if max_tokens is not None:
             newest_first = fitting(newest_first, valid_limit(max_tokens, "max_tokens", MAX_INTEGER), count_tokens)

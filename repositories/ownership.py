@@ -71,6 +71,15 @@ def writable(model: type[Base], owner_id: str | None) -> list[Condition]:
     return []
 
 
+def owner_parameter(owned: bool) -> sa.BindParameter[str] | None:
+    """For `visible` in a statement that is built once; `owner_value` has its value."""
+    return sa.bindparam("owner_id", type_=sa.Text()) if owned else None
+
+
+def owner_value(session: Session) -> dict[str, object]:
+    return {} if session.owner_id is None else {"owner_id": session.owner_id}
+
+
 def owner_of_new(session: Session, owner_id: str | None) -> str | None:
     """The owner of a row that this session makes; a session of one owner makes no other's."""
     if session.owner_id is None:

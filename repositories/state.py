@@ -11,9 +11,17 @@ import sqlalchemy as sa
 
 from database import Session
 from database.errors import InvalidInputError, NotFoundError, StaleVersionError
+from database.prepared import Statement
 from models import Conversation, State
 from models.types import JsonValue
-from repositories.ownership import require_references, table_of, visible, writable
+from repositories.ownership import (
+    owner_parameter,
+    owner_value,
+    require_references,
+    table_of,
+    visible,
+    writable,
+)
 from repositories.upsert import insert_into
 from repositories.validation import Row, valid_id, valid_limit, valid_row
 
@@ -71,8 +79,9 @@ class StateRepository:
         self, conversation_id: UUID, key: str, *, persona_id: UUID | None = None, module_id: UUID | None = None
     ) -> StateRecord | None:
         row = _valid(conversation_id, key, None, persona_id, module_id)
-        statement = sa.select(*RECORD_COLUMNS).where(*_is(row), *visible(State, self.session.owner_id))
-        return await self._one(statement)
+        values = {name: row[name] for name in NAMED} | owner_value(self.session)
+        found = await self.session.read(_read_statement(self.session.owner_id is not None), values)
+        return StateRecord(*found[0]) if found else None
 
     async def mapping(
         self, conversation_id: UUID, *, persona_id: UUID | None = None, module_id: UUID | None = None
@@ -164,11 +173,9 @@ async def write_state(session: Session, row: Row, *, overwrite: bool) -> StateRe
     """One statement. Whether this owner may refer to what the row refers to is the caller's to ask."""
     owner_id = session.owner_id
     values = row if owner_id is None else {**row, "owner_id": owner_id}
-    connection = await session.core()
-    statement = _write_statement(connection.dialect.name, owner_id is not None, overwrite)
-    found = await connection.execute(statement, {f"new_{name}": value for name, value in values.items()})
-    written = found.mappings().one_or_none()
-    return None if written is None else StateRecord(**written)
+    statement = _write_statement(session.dialect_name, owner_id is not None, overwrite)
+    written = await session.fetch(statement, {f"new_{name}": value for name, value in values.items()})
+    return StateRecord(*written[0]) if written else None
 
 
 def new_state(conversation_id: UUID, values: Mapping[str, object]) -> Row:
@@ -182,7 +189,14 @@ def new_state(conversation_id: UUID, values: Mapping[str, object]) -> Row:
 
 
 @cache
-def _write_statement(dialect_name: str, owned: bool, overwrite: bool) -> sa.Executable:
+def _read_statement(owned: bool) -> sa.Select[Any]:
+    """Parameters: NAMED, and owner_id if `owned`."""
+    row = {name: sa.bindparam(name, type_=STATES.c[name].type) for name in NAMED}
+    return sa.select(*RECORD_COLUMNS).where(*_is(row), *visible(State, owner_parameter(owned)))
+
+
+@cache
+def _write_statement(dialect_name: str, owned: bool, overwrite: bool) -> Statement:
     """Parameters: the columns of a state, and owner_id if `owned`, each as `new_` and its name.
 
     Nothing is written without the conversation.
@@ -220,14 +234,21 @@ def _valid(conversation_id: UUID, key: str, value: object, persona_id: UUID | No
     )
 
 
-def _is(row: Row) -> list[sa.ColumnElement[bool]]:
+NAMED = ("conversation_id", "persona_id", "module_id", "state_key")
+
+
+def _is(row: Mapping[str, Any]) -> list[sa.ColumnElement[bool]]:
     """The row's name, in the expressions of the unique index."""
     return [
         STATES.c.conversation_id == row["conversation_id"],
         *(
             sa.func.coalesce(sa.cast(STATES.c[name], sa.Text), NONE)
-            == sa.func.coalesce(sa.cast(sa.bindparam(None, row[name], type_=sa.Uuid()), sa.Text), NONE)
+            == sa.func.coalesce(sa.cast(_bound(row[name]), sa.Text), NONE)
             for name in ("persona_id", "module_id")
         ),
         STATES.c.state_key == row["state_key"],
     ]
+
+
+def _bound(value: "UUID | sa.BindParameter[Any] | None") -> sa.BindParameter[Any]:
+    return value if isinstance(value, sa.BindParameter) else sa.bindparam(None, value, type_=sa.Uuid())

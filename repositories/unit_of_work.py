@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Generic, Self, TypeVar, cast
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -25,6 +25,23 @@ from repositories.state import StateRepository
 from repositories.step import StepRepository
 
 T = TypeVar("T")
+R = TypeVar("R")
+
+
+class Attached(Generic[R]):
+    """A repository of the unit, made when it is first asked for."""
+
+    def __init__(self, kind: Callable[[Session], R]) -> None:
+        self.kind = kind
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, uow: "UnitOfWork", owner: type) -> R:
+        made = uow.attached.get(self._name)
+        if made is None:
+            made = uow.attached[self._name] = self.kind(uow.session)
+        return cast("R", made)
 
 
 class UnitOfWork(RawSql):
@@ -35,28 +52,34 @@ class UnitOfWork(RawSql):
     """
 
     session: Session
-    personas: PersonaRepository
-    modules: ModuleRepository
-    conversations: ConversationRepository
-    messages: MessageRepository
-    states: StateRepository
-    memories: MemoryRepository
-    embedding_spaces: EmbeddingSpaceRepository
-    embeddings: EmbeddingRepository
-    runs: RunRepository
-    steps: StepRepository
-    artifacts: ArtifactRepository
-    llm_calls: LLMCallRepository
+    personas = Attached(PersonaRepository)
+    modules = Attached(ModuleRepository)
+    conversations = Attached(ConversationRepository)
+    messages = Attached(MessageRepository)
+    states = Attached(StateRepository)
+    memories = Attached(MemoryRepository)
+    embedding_spaces = Attached(EmbeddingSpaceRepository)
+    embeddings = Attached(EmbeddingRepository)
+    runs = Attached(RunRepository)
+    steps = Attached(StepRepository)
+    artifacts = Attached(ArtifactRepository)
+    llm_calls = Attached(LLMCallRepository)
 
-    def __init__(self, database: Database, *, owner_id: str | None = None) -> None:
+    def __init__(self, database: Database, *, owner_id: str | None = None, read_only: bool = False) -> None:
+        """`read_only`: as `Database.session()`, it waits for no writer and holds up none; a write raises
+        ReadOnlyError."""
         self._database = database
         self._owner_id = owner_id
+        self._read_only = read_only
+        self.attached: dict[str, object] = {}
         self._unit: AbstractAsyncContextManager[Session] | None = None
 
     async def __aenter__(self) -> Self:
-        unit = self._database.transaction(owner_id=self._owner_id)
-        self._attach(await unit.__aenter__())
+        database = self._database
+        unit = (database.session if self._read_only else database.transaction)(owner_id=self._owner_id)
+        self.session = await unit.__aenter__()
         self._unit = unit
+        self.attached = {}
         return self
 
     async def __aexit__(
@@ -80,7 +103,7 @@ class UnitOfWork(RawSql):
         """
         async for attempt in attempts(retries, deadline, idempotent=idempotent):
             with attempt:
-                async with UnitOfWork(self._database, owner_id=self._owner_id) as uow:
+                async with UnitOfWork(self._database, owner_id=self._owner_id, read_only=self._read_only) as uow:
                     return await work(uow)
         raise AssertionError("the last attempt returns or raises")
 
@@ -91,21 +114,6 @@ class UnitOfWork(RawSql):
     def on_commit(self, hook: Hook) -> None:
         """Run `hook` after the commit; never if the unit is rolled back."""
         self.session.on_commit(hook)
-
-    def _attach(self, session: Session) -> None:
-        self.session = session
-        self.personas = PersonaRepository(session)
-        self.modules = ModuleRepository(session)
-        self.conversations = ConversationRepository(session)
-        self.messages = MessageRepository(session)
-        self.states = StateRepository(session)
-        self.memories = MemoryRepository(session)
-        self.embedding_spaces = EmbeddingSpaceRepository(session)
-        self.embeddings = EmbeddingRepository(session)
-        self.runs = RunRepository(session)
-        self.steps = StepRepository(session)
-        self.artifacts = ArtifactRepository(session)
-        self.llm_calls = LLMCallRepository(session)
 
     @asynccontextmanager
     async def _statements(self, *, writes: bool) -> AsyncIterator[AsyncConnection]:

@@ -120,7 +120,7 @@ async def test_who_waits_for_a_transaction_that_idles_is_told(database: Database
 
     async with asyncio.timeout(PATIENT):
         async with database.transaction() as session:
-            await session.core()
+            await (await session.core()).execute(sa.text("SELECT 1"))
             with pytest.raises(PoolTimeoutError):
                 await asyncio.create_task(second(database))
             async with Database(database.settings) as other:

@@ -14,6 +14,7 @@ from database.errors import StoreError
 from models import metadata
 from repositories import RunStats, UnitOfWork
 from repositories.pagination import Page
+from repositories.unit_of_work import Attached
 
 
 @dataclass
@@ -199,11 +200,11 @@ BY_FUZZY_INDEX = {"personas.similar", "conversations.similar", "messages.similar
 
 
 def test_every_verb_is_asked() -> None:
-    nouns = [noun for noun in UnitOfWork.__annotations__ if noun not in ("session", OF_ALL_OWNERS)]
+    kinds = {noun: held.kind for noun, held in vars(UnitOfWork).items() if isinstance(held, Attached)}
     verbs = {
         f"{noun}.{verb}"
-        for noun in nouns
-        for verb, function in inspect.getmembers(UnitOfWork.__annotations__[noun], inspect.isfunction)
+        for noun in kinds.keys() - {OF_ALL_OWNERS}
+        for verb, function in inspect.getmembers(kinds[noun], inspect.isfunction)
         if not verb.startswith("_")
     }
     assert verbs == set(READS_ALL) | set(BY_ID) | BY_FUZZY_INDEX

@@ -1,11 +1,12 @@
 """The unit of work: one transaction, every repository, raw SQL beside them."""
 
+import asyncio
 from uuid import UUID
 
 import pytest
 
 from database import Database
-from database.errors import DuplicateError, NotConnectedError, TransactionError
+from database.errors import DuplicateError, NotConnectedError, ReadOnlyError, TransactionError
 from models import Conversation
 from repositories import UnitOfWork
 
@@ -88,3 +89,24 @@ async def test_the_plain_form_carries_the_owner(fresh_database: Database) -> Non
         session.add(Conversation(title="by hand", owner_id="ada"))
     async with fresh_database.session(owner_id="bob") as session:
         assert session.owner_id == "bob"
+
+
+async def test_one_that_only_reads_writes_nothing_and_waits_for_no_writer(fresh_database: Database) -> None:
+    async with UnitOfWork(fresh_database) as uow:
+        talk = await uow.conversations.create(title="x")
+    async with UnitOfWork(fresh_database, read_only=True) as uow:
+        assert await uow.messages.history(talk.id) == []
+        async with asyncio.timeout(5):
+            await asyncio.create_task(said(fresh_database, talk.id))
+        assert len(await uow.messages.history(talk.id)) == 1
+        with pytest.raises(ReadOnlyError):
+            await uow.messages.append(talk.id, role="user", content="x")
+    async with UnitOfWork(fresh_database, read_only=True) as uow:
+        await uow.conversations.get(talk.id)
+        with pytest.raises(ReadOnlyError):
+            await uow.states.set(talk.id, "city", "Oslo")
+
+
+async def said(database: Database, conversation_id: UUID) -> None:
+    async with UnitOfWork(database) as uow:
+        await uow.messages.append(conversation_id, role="user", content="I live in Oslo.")
