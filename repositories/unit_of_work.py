@@ -120,3 +120,7 @@ class UnitOfWork(RawSql):
         if self._unit is None:
             raise NotConnectedError("the unit of work has not begun or has ended")
         yield await self.session.core()
+
+
+REPOSITORIES = {name: held.kind for name, held in vars(UnitOfWork).items() if isinstance(held, Attached)}
+"""The class of each repository, by its name in a unit."""

@@ -24,6 +24,7 @@ from repositories import UnitOfWork
 from repositories.embedder import Embedder
 from repositories.message_record import NewMessage
 from repositories.search import Ranking, RecallRanking
+from repositories.unit_of_work import REPOSITORIES
 
 WIDTH = 3
 SPACE = EmbeddingSpace(id=UUID(int=0x50), name="plane", dimensions=WIDTH)
@@ -397,11 +398,10 @@ def call(uow: UnitOfWork, noun: str, verb: str, arguments: Mapping[str, object])
 
 def verbs() -> Iterator[tuple[str, str, Callable[..., Any]]]:
     """Every public method of every repository of a unit of work."""
-    for noun, repository in UnitOfWork.__annotations__.items():
-        if noun != "session":
-            for verb, method in inspect.getmembers(repository, inspect.isfunction):
-                if not verb.startswith("_"):
-                    yield noun, verb, method
+    for noun, repository in REPOSITORIES.items():
+        for verb, method in inspect.getmembers(repository, inspect.isfunction):
+            if not verb.startswith("_"):
+                yield noun, verb, method
 
 
 def places() -> Iterator[Place]:
@@ -498,7 +498,8 @@ def _fields(noun: str, *, bulk: bool = False) -> dict[str, object]:
     """The columns of a noun, and what its bulk path takes besides."""
     if bulk:
         return {**typing.get_type_hints(NewMessage), "nothing": str}
-    model: type[Base] = UnitOfWork.__annotations__[noun].model
+    repository: Any = REPOSITORIES[noun]
+    model: type[Base] = repository.model
     fields: dict[str, object] = {name: field.annotation for name, field in model.model_fields.items()}
     return {**fields, "vector": Sequence[float], "nothing": str}
 

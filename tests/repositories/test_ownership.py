@@ -14,7 +14,7 @@ from database.errors import StoreError
 from models import metadata
 from repositories import RunStats, UnitOfWork
 from repositories.pagination import Page
-from repositories.unit_of_work import Attached
+from repositories.unit_of_work import REPOSITORIES
 
 
 @dataclass
@@ -200,11 +200,10 @@ BY_FUZZY_INDEX = {"personas.similar", "conversations.similar", "messages.similar
 
 
 def test_every_verb_is_asked() -> None:
-    kinds = {noun: held.kind for noun, held in vars(UnitOfWork).items() if isinstance(held, Attached)}
     verbs = {
         f"{noun}.{verb}"
-        for noun in kinds.keys() - {OF_ALL_OWNERS}
-        for verb, function in inspect.getmembers(kinds[noun], inspect.isfunction)
+        for noun in REPOSITORIES.keys() - {OF_ALL_OWNERS}
+        for verb, function in inspect.getmembers(REPOSITORIES[noun], inspect.isfunction)
         if not verb.startswith("_")
     }
     assert verbs == set(READS_ALL) | set(BY_ID) | BY_FUZZY_INDEX
