@@ -48,6 +48,7 @@ def command(
         raise typer.BadParameter(f"no workload {', '.join(unknown)}", param_hint="--workload")
     sizes = Sizes(rounds, rows, operations, seconds, dimensions, questions)
     runs: list[Run] = []
+    failed: list[str] = []
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     with Progress(*columns, console=err, disable=not err.is_terminal, transient=True) as progress:
         for database, levels in LEVELS.items():
@@ -57,23 +58,34 @@ def command(
                 chosen = [name for name in names if synchronous == levels[0] or WORKLOADS[name].writes]
                 if chosen:
                     with place(database.value, folder) as url:
-                        runs.append(run(measure(database.value, url, synchronous, chosen, sizes, progress)))
+                        runs.append(run(measure(database.value, url, synchronous, chosen, sizes, progress, failed)))
     if markdown:
         emit(as_markdown(runs), as_json=False)
     else:
         # What is no terminal takes lines of any length.
         table = as_table(runs) if out.is_terminal else as_text(as_table(runs))
         emit(as_json(runs) if as_json_ else table, as_json=as_json_)
+    if failed:
+        say(f"Failed, and not shown: {', '.join(failed)}")
+        raise typer.Exit(CHECK_FAILED)
     if check and (found := missed(runs)):
         say("Not as it must be: " + "; ".join(found))
         raise typer.Exit(CHECK_FAILED)
 
 
-async def measure(db: str, url: str, synchronous: str, names: list[str], sizes: Sizes, progress: Progress) -> Run:
+async def measure(
+    db: str, url: str, synchronous: str, names: list[str], sizes: Sizes, progress: Progress, failed: list[str]
+) -> Run:
+    """The figures of each workload; those that break down are told in `failed`."""
     figures: list[Figure] = []
     async with opened(db, url, synchronous, sizes, progress) as bench:
         for name in names:
-            figures += await WORKLOADS[name].measure(bench)
+            try:
+                figures += await WORKLOADS[name].measure(bench)
+            except Exception:
+                # After an hour of others, which are worth to be seen.
+                failed.append(f"{name} on {db}")
+                err.print_exception()
         return Run(db, synchronous, await describe(bench), figures)
 
 

@@ -117,15 +117,9 @@ def place(db: str, folder: Path | None) -> Iterator[str]:
 
 @asynccontextmanager
 async def opened(db: str, url: str, synchronous: str, sizes: Sizes, progress: Progress) -> AsyncIterator[Bench]:
-    settings = Settings.model_validate(
-        {
-            "database_url": url,
-            "pool_size": WRITERS,
-            "statement_timeout_ms": 0,
-            "slow_query_ms": 3_600_000,
-            **({"sqlite_synchronous": synchronous} if db == "sqlite" else {}),
-        }
-    )
+    # As an application has them, its time limits too, but for a pool as large as the others'.
+    level = {"sqlite_synchronous": synchronous} if db == "sqlite" else {}
+    settings = Settings.model_validate({"database_url": url, "pool_size": WRITERS, **level})
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(Database(settings))
         await database.migrate()

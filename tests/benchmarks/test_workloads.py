@@ -21,9 +21,11 @@ LAYERS = {LIMIT, CORE, OURS}
 
 async def test_every_workload_measures_every_layer(backend: str, fresh_url: str) -> None:
     db = "sqlite" if backend == "sqlite" else "postgres"
+    failed: list[str] = []
     with Progress(disable=True) as progress:
-        run = await measure(db, fresh_url, "FULL", list(WORKLOADS), TINY, progress)
+        run = await measure(db, fresh_url, "FULL", list(WORKLOADS), TINY, progress, failed)
 
+    assert failed == []
     assert {figure.workload for figure in run.figures} == {name.upper() for name in WORKLOADS}
     assert all(value >= 0 for figure in run.figures for value in figure.layers.values())
     found = {figure.key: figure for figure in run.figures}
