@@ -15,7 +15,7 @@ from database import Session
 from database.errors import DuplicateError, NotFoundError, StoreError
 from models import Conversation, Message
 from models.types import UTCDateTime, dump_json
-from repositories.append import Places, counters_statement, parameter
+from repositories.append import PARAMETERS, Places, counters_statement
 from repositories.group_statement import COLUMNS, group_statement
 from repositories.message_record import RECORD_COLUMNS, MessageRecord, record_of
 from repositories.ownership import table_of
@@ -128,7 +128,7 @@ async def _in_steps(
 def _counted(entry: NewEntry) -> dict[str, object]:
     values = {name: entry.row[name] for name in ("conversation_id", "input_tokens", "output_tokens", "sent_at")}
     given = {"given_episode": entry.given_episode, "episode_before": entry.episode_before}
-    return {parameter(name): value for name, value in (values | given).items()}
+    return {PARAMETERS[name]: value for name, value in (values | given).items()}
 
 
 @cache
