@@ -20,9 +20,15 @@ NARROW = 5_000
 EVERYTHING = 2**62
 """More rows than there are: all of any scope is compared."""
 
-MOST_MATCHES = 5_000
+MOST_MATCHES = 3_000
 """Rows that hold a word, for the word to tell something: one that more rows hold counts only where no other is asked.
-No scope that is compared whole has so many."""
+What more of them find is worth less than the time that it takes."""
+
+EVERY_WORD: Mapping[str, object] = {"most": EVERYTHING, "every_word": True}
+"""All rows of every word are looked at."""
+
+LIKELY_A_CANDIDATE = 2
+"""Rows with words whose vectors are looked at, for each that becomes a candidate."""
 
 CANDIDATES_A_HIT = 4
 LEAST_CANDIDATES = 200
@@ -31,13 +37,49 @@ LEAST_CANDIDATES = 200
 K1, B = 1.2, 0.4
 """BM25: how soon more of a word stops counting, and how much a long text is held back (1: in full)."""
 
-BM25 = {"k1": str(K1), "k1_plus_1": str(K1 + 1), "b": str(B), "one_minus_b": str(1 - B)}
+BM25 = {
+    "k1": str(K1),
+    "k1_plus_1": str(K1 + 1),
+    "bm25": f"{K1 + 1} / (1 + {K1} * ({1 - B} + {B} * size / (SELECT size FROM typical)))",
+}
+"""`bm25`: of a row of `size` that holds a word once."""
+
+RARITY = """rarity AS MATERIALIZED (
+    SELECT n, times, size, times > :matches AND (SELECT min(times) FROM telling) <= :matches AS frequent,
+        ln(CAST(1 + (of_rows - in_rows + 0.5) / (in_rows + 0.5) AS DOUBLE PRECISION)) AS weight
+    FROM (
+        SELECT t.*, {least}({rows}, :matches) AS of_rows, {least}(times, {rows}, :matches) AS in_rows
+        FROM telling AS t CROSS JOIN reach
+    ) AS counted
+),
+typical AS MATERIALIZED (
+    SELECT 1.0 * sum(size) / sum(times) AS size FROM rarity WHERE NOT frequent
+)"""
+"""Of the words that are `telling`: which are `frequent` beside a rarer one, and what each weighs. Rarity is counted as
+in a scope of `matches` rows, however wide it is: towards so many a word's weight goes to nothing, and in every mode."""
+
+TOLD = """cut AS MATERIALIZED (
+    SELECT w.*, weight FROM rarity JOIN words AS w ON w.n = rarity.n WHERE NOT frequent AND times > :most
+),
+common AS MATERIALIZED (
+    SELECT id, sum(weight * {bm25}) AS score
+    FROM ({of_cut}) AS heard
+    GROUP BY id
+),
+told AS MATERIALIZED (
+    SELECT s.id, coalesce(k.score, l.score) AS score
+    FROM scope AS s LEFT JOIN lexical AS l ON l.id = s.id LEFT JOIN common AS k ON k.id = s.id
+)"""
+"""The words of each row of the scope. Where all words are frequent not all of their rows are met, but each candidate is
+asked for them."""
 
 TYPES: dict[str, sa.types.TypeEngine[Any]] = {
     "vector": Vector(),
     "space": sa.Uuid(),
     "narrow": sa.BigInteger(),
     "matches": sa.BigInteger(),
+    "most": sa.BigInteger(),
+    "every_word": sa.Boolean(),
     "candidates": sa.BigInteger(),
     "limit": sa.BigInteger(),
 }
@@ -74,8 +116,11 @@ class Pieces:
 
     words: str
     found: str
+    of_cut: str = """SELECT s.id, cut.weight, found.size
+        FROM cut CROSS JOIN found CROSS JOIN scope AS s WHERE found.n = cut.n AND s.id = found.id"""
     days: str
     greatest: str
+    least: str
     near: str
     vectors: str = ""
     similarity: str = "CAST(NULL AS REAL)"
@@ -86,7 +131,12 @@ class Pieces:
         if self.vectors:
             return ""
         return """OR (SELECT count(*) FROM lexical) <= :candidates
-        AND NOT EXISTS (SELECT 1 FROM telling WHERE times > :matches)"""
+        AND NOT EXISTS (SELECT 1 FROM telling WHERE times > :most)"""
+
+
+def limits(candidates: int) -> dict[str, str]:
+    """As literals: PostgreSQL takes a bound limit for a tenth of all rows where it plans for any question at once."""
+    return {"candidates": str(int(candidates)), "likely": str(int(LIKELY_A_CANDIDATE * candidates))}
 
 
 def weight(part: str) -> str:
@@ -113,7 +163,8 @@ def parameters(query: HybridQuery, ranking: Ranking | RecallRanking) -> dict[str
     """Those of every search; what one database or one table has besides is added to them."""
     return {
         "narrow": query.narrow,
-        "matches": EVERYTHING if query.mode == "exact" else MOST_MATCHES,
+        "matches": MOST_MATCHES,
+        **(EVERY_WORD if query.mode == "exact" else {"most": MOST_MATCHES, "every_word": False}),
         "candidates": query.candidates,
         "limit": query.limit,
         **{weight(field.name): getattr(ranking, field.name) for field in fields(ranking)},

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from models.types import UTCDateTime
 from repositories.search.contract import Ranked
-from repositories.search.hybrid import BM25, NARROW, HybridQuery, Pieces, ask, bound, parameters
+from repositories.search.hybrid import BM25, NARROW, RARITY, TOLD, HybridQuery, Pieces, ask, bound, limits, parameters
 from repositories.search.ranking import RecallRanking
 from repositories.search.sources import MEMORIES
 
@@ -26,22 +26,19 @@ WITH reach AS MATERIALIZED (
 {words},
 {found},
 telling AS MATERIALIZED (
-    SELECT n, count(*) AS times FROM found GROUP BY n
+    SELECT n, count(*) AS times, sum(size) AS size FROM found GROUP BY n
 ),
-rarity AS MATERIALIZED (
-    SELECT n, ln(1 + ({greatest}((SELECT memories FROM reach), times) - times + 0.5) / (times + 0.5)) AS weight
-    FROM telling
-    WHERE times <= :matches OR (SELECT min(times) FROM telling) > :matches
-),
+{rarity},
 lexical AS MATERIALIZED (
-    SELECT id,
-        sum(weight * {k1_plus_1} / (1 + {k1} * ({one_minus_b} + {b} * size / (SELECT avg(size) FROM found)))) AS score
-    FROM found JOIN rarity ON rarity.n = found.n
+    SELECT id, sum(weight * {bm25}) AS score
+    FROM (
+        SELECT found.*, weight FROM found JOIN rarity ON rarity.n = found.n WHERE NOT frequent OR :every_word
+    ) AS hits
     GROUP BY id
 ),
 {near},
 candidates AS MATERIALIZED (
-    SELECT id FROM (SELECT * FROM lexical ORDER BY score DESC, id LIMIT :candidates) AS best
+    SELECT id FROM (SELECT * FROM lexical ORDER BY score DESC, id LIMIT {likely}) AS best
     UNION
     SELECT id FROM near
 ),
@@ -54,14 +51,15 @@ scope AS MATERIALIZED (
     FROM candidates JOIN conversation_memory AS r ON r.id = candidates.id {vectors}
     WHERE (SELECT memories FROM reach) > :narrow
 ),
+{told},
 ranked AS (
     SELECT s.id,
         :similarity * coalesce(s.similarity, 0)
-        + :words_weight * coalesce(l.score / (SELECT max(score) FROM lexical), 0)
+        + :words_weight * coalesce(t.score / (SELECT max(score) FROM told), 0)
         + :importance * s.importance
         + :age * exp(-0.6931471805599453 * {greatest}(s.days, 0) / :half_life_days) AS score
-    FROM scope AS s LEFT JOIN lexical AS l ON l.id = s.id
-    WHERE l.score IS NOT NULL OR s.similarity IS NOT NULL
+    FROM scope AS s JOIN told AS t ON t.id = s.id
+    WHERE t.score IS NOT NULL OR s.similarity IS NOT NULL
     ORDER BY score DESC, s.id
     LIMIT :limit
 )
@@ -90,17 +88,21 @@ class MemoryPieces(Pieces):
 
 
 @lru_cache(maxsize=1_000)
-def statement(dialect: MemoryPieces, filters: tuple[str, ...]) -> sa.TextualSelect:
+def statement(dialect: MemoryPieces, candidates: int, filters: tuple[str, ...]) -> sa.TextualSelect:
     """Built once for each form of a question."""
-    pieces = BM25 | {
+    pieces = {
+        **BM25,
+        **limits(candidates),
         "conditions": " AND ".join(MEMORIES.filters[name][0] for name in filters) or "1 = 1",
         "greatest": dialect.greatest,
+        "least": dialect.least,
         "vectors": dialect.vectors,
         "read": MEMORIES.read,
         "complete": dialect.complete,
         "scope_columns": SCOPE_COLUMNS.format(similarity=dialect.similarity, days=dialect.days),
     }
-    pieces |= {name: getattr(dialect, name).format(**pieces) for name in ("words", "found", "near")}
+    pieces |= {name: getattr(dialect, name).format(**pieces) for name in ("words", "found", "near", "of_cut")}
+    pieces |= {"rarity": RARITY.format(**pieces, rows="memories"), "told": TOLD.format(**pieces)}
     types = {name: MEMORIES.filters[name][1] for name in filters} | {"now": UTCDateTime(), "counted": sa.BigInteger()}
     columns = [MEMORIES.row_table.c[name] for name in MEMORIES.columns]
     return bound(SQL.format(**pieces), RecallRanking, types, columns)
@@ -111,4 +113,4 @@ async def rank(
 ) -> Ranked:
     """Ask, in one statement. `more`: the parameters that one database alone has, or another `narrow`."""
     values = parameters(query, query.ranking) | {**query.filters, "now": query.now, "counted": NARROW + 1, **more}
-    return await ask(connection, statement(pieces, tuple(query.filters)), values)
+    return await ask(connection, statement(pieces, query.candidates, tuple(query.filters)), values)

@@ -17,7 +17,7 @@ from models.types import UTCDateTime
 from repositories.message_record import RECORD_COLUMNS
 from repositories.search.contract import Ranked
 from repositories.search.dates import NamedTime
-from repositories.search.hybrid import BM25, HybridQuery, Pieces, ask, bound, parameters
+from repositories.search.hybrid import BM25, RARITY, TOLD, HybridQuery, Pieces, ask, bound, limits, parameters
 from repositories.search.ranking import Ranking, ScoreParts
 from repositories.search.words import FIRST_PERSON
 
@@ -27,47 +27,48 @@ NEVER_AGAIN = 1e9
 
 SQL = """
 WITH reach AS MATERIALIZED (
-    SELECT coalesce(sum(c.message_count), 0) AS messages, coalesce(sum(c.last_episode), 0) AS episodes
+    SELECT CAST(coalesce(sum(c.message_count), 0) AS BIGINT) AS messages,
+        CAST(coalesce(sum(c.last_episode), 0) AS BIGINT) AS episodes
     FROM conversations AS c
     WHERE {talks}
 ),
 {words},
 {found},
 named AS MATERIALIZED (
-    SELECT DISTINCT name, {first_name} AS word
-    FROM found
-    WHERE name <> '' AND {first_name} IN (SELECT word FROM words)
+    SELECT name, {first_name} AS word
+    FROM (SELECT DISTINCT name FROM found WHERE name <> '') AS names
+    WHERE {first_name} IN (SELECT word FROM words)
 ),
 speaker AS MATERIALIZED (
     SELECT CASE WHEN count(DISTINCT name) = 1 THEN min(name) END AS name FROM named
 ),
 telling AS MATERIALIZED (
-    SELECT n, count(*) AS times
+    SELECT n, count(*) AS times, sum(size) AS size
     FROM found
     WHERE word NOT IN (SELECT word FROM named)
         OR (SELECT count(DISTINCT word) FROM named) = (SELECT count(*) FROM words)
     GROUP BY n
 ),
-rarity AS MATERIALIZED (
-    SELECT n, ln(1 + ({greatest}((SELECT messages FROM reach), times) - times + 0.5) / (times + 0.5)) AS weight
-    FROM telling
-    WHERE times <= :matches OR (SELECT min(times) FROM telling) > :matches
-),
+{rarity},
 hits AS MATERIALIZED (
-    SELECT found.n, weight, id, conversation_id, position, episode, size
+    SELECT found.*, weight, frequent
     FROM found JOIN rarity ON rarity.n = found.n
+    WHERE NOT frequent OR :every_word
 ),
 lexical AS MATERIALIZED (
-    SELECT id, conversation_id, position,
-        sum(weight * {k1_plus_1} / (1 + {k1} * ({one_minus_b} + {b} * size / (SELECT avg(size) FROM hits)))) AS score
+    SELECT id, conversation_id, position, episode, name, sent_at, sum(weight * {bm25}) AS score
     FROM hits
-    GROUP BY id, conversation_id, position
+    GROUP BY id, conversation_id, position, episode, name, sent_at
 ),
 episode_hits AS MATERIALIZED (
-    SELECT n, conversation_id, episode, count(*) AS times FROM hits GROUP BY n, conversation_id, episode
+    SELECT n, conversation_id, episode, count(*) AS times
+    FROM hits
+    WHERE NOT frequent
+    GROUP BY n, conversation_id, episode
 ),
 episode_rarity AS (
-    SELECT n, ln(1 + ((SELECT episodes FROM reach) - count(*) + 0.5) / (count(*) + 0.5)) AS weight
+    SELECT n,
+        ln(CAST(1 + ((SELECT episodes FROM reach) - count(*) + 0.5) / (count(*) + 0.5) AS DOUBLE PRECISION)) AS weight
     FROM episode_hits
     GROUP BY n
 ),
@@ -77,8 +78,24 @@ episodes AS MATERIALIZED (
     GROUP BY conversation_id, episode
 ),
 {near},
+likely AS MATERIALIZED (
+    SELECT s.id, s.conversation_id, s.position,
+        :words_weight * s.score / (SELECT max(score) FROM lexical)
+        + :time * coalesce({nearness}, 0)
+        + :episode * coalesce(e.score / (SELECT max(score) FROM episodes), 0)
+        + CASE WHEN s.name = (SELECT name FROM speaker) THEN :speaker + :first_person / 2 ELSE 0 END AS score
+    FROM lexical AS s LEFT JOIN episodes AS e ON e.conversation_id = s.conversation_id AND e.episode = s.episode
+    WHERE (SELECT messages FROM reach) > :narrow
+    ORDER BY score DESC, s.id
+    LIMIT {likely}
+),
 candidates AS (
-    SELECT conversation_id, position FROM (SELECT * FROM lexical ORDER BY score DESC, id LIMIT :candidates) AS best
+    SELECT conversation_id, position FROM (
+        SELECT r.conversation_id, r.position
+        FROM likely AS r {vectors}
+        ORDER BY r.score + :similarity * coalesce({similarity}, 0) DESC, r.id
+        LIMIT {candidates}
+    ) AS best
     UNION
     SELECT conversation_id, position FROM near
 ),
@@ -95,13 +112,14 @@ scope AS MATERIALIZED (
     SELECT {scope_columns}
     FROM places AS p JOIN messages AS r ON r.conversation_id = p.conversation_id AND r.position = p.position {vectors}
 ),
+{told},
 own AS MATERIALIZED (
     SELECT s.*, {role_and_time} AS wanted,
-        l.score IS NOT NULL OR s.similarity IS NOT NULL AS eligible,
+        t.score IS NOT NULL OR s.similarity IS NOT NULL AS eligible,
         :similarity * coalesce(s.similarity, 0) AS part_similarity,
-        :words_weight * coalesce(l.score / (SELECT max(score) FROM lexical), 0) AS part_words,
+        :words_weight * coalesce(t.score / (SELECT max(score) FROM told), 0) AS part_words,
         :time * coalesce({nearness}, 0) AS part_time
-    FROM scope AS s LEFT JOIN lexical AS l ON l.id = s.id
+    FROM scope AS s JOIN told AS t ON t.id = s.id
 ),
 beside AS (
     SELECT o.*, part_similarity + part_words + part_time AS own,
@@ -159,7 +177,9 @@ class MessagePieces(Pieces):
 
 
 @lru_cache(maxsize=1_000)
-def statement(dialect: MessagePieces, talks: tuple[str, ...], roles: int, since: bool, until: bool) -> sa.TextualSelect:
+def statement(
+    dialect: MessagePieces, candidates: int, talks: tuple[str, ...], roles: int, since: bool, until: bool
+) -> sa.TextualSelect:
     """Built once for each form of a question."""
     of_talk = " AND ".join(f"c.{name} = :talk_{name}" for name in talks).replace("c.conversation_id", "c.id") or "1 = 1"
     wanted = [f"s.role IN ({', '.join(f':role_{n}' for n in range(roles))})"] if roles else []
@@ -167,12 +187,17 @@ def statement(dialect: MessagePieces, talks: tuple[str, ...], roles: int, since:
     wanted += ["s.sent_at < :until"] if until else []
     parts = [f"part_{field.name}" for field in fields(ScoreParts)]
     role_and_time = " AND ".join(wanted) or "1 = 1"
-    pieces = BM25 | {
+    pieces = {
+        **BM25,
+        **limits(candidates),
         "talks": of_talk,
         "role_and_time": role_and_time,
         "wanted": role_and_time.replace("s.", "r."),
         "first_name": dialect.first_name,
+        "of_talks": f"JOIN conversations AS c ON c.id = r.conversation_id AND {of_talk}" if talks else "",
         "greatest": dialect.greatest,
+        "least": dialect.least,
+        "similarity": dialect.similarity,
         "nearness": f"exp(-abs({dialect.days} - :period * round({dialect.days} / :period)) / :days)",
         "vectors": dialect.vectors,
         "total": " + ".join(parts),
@@ -181,7 +206,8 @@ def statement(dialect: MessagePieces, talks: tuple[str, ...], roles: int, since:
         "complete": dialect.complete,
         "scope_columns": SCOPE_COLUMNS.format(similarity=dialect.similarity, of_itself=dialect.of_itself),
     }
-    pieces |= {name: getattr(dialect, name).format(**pieces) for name in ("words", "found", "near")}
+    pieces |= {name: getattr(dialect, name).format(**pieces) for name in ("words", "found", "near", "of_cut")}
+    pieces |= {"rarity": RARITY.format(**pieces, rows="messages"), "told": TOLD.format(**pieces)}
     columns = [*RECORD_COLUMNS, *(sa.column(name, sa.Float) for name in parts)]
     return bound(SQL.format(**pieces), Ranking, TYPES, columns)
 
@@ -201,7 +227,8 @@ async def rank(
     connection: AsyncConnection, query: MessageQuery, pieces: MessagePieces, more: Mapping[str, object]
 ) -> Ranked:
     """Ask, in one statement. `more`: the parameters that one database alone has, or another `narrow`."""
-    form = statement(pieces, tuple(query.talks), len(query.roles), query.since is not None, query.until is not None)
+    times = (query.since is not None, query.until is not None)
+    form = statement(pieces, query.candidates, tuple(query.talks), len(query.roles), *times)
     return await ask(connection, form, {**_values(query), **more})
 
 

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from models import EmbeddingSpace, Metric
 from repositories.search.contract import Ranked
-from repositories.search.hybrid import EVERYTHING, HybridQuery, Pieces
+from repositories.search.hybrid import EVERY_WORD, EVERYTHING, HybridQuery, Pieces
 from repositories.search.literals import space_literals
 from repositories.search.postgres_index import OPERATORS, is_ready
 
@@ -18,6 +18,13 @@ WORDS = """words AS MATERIALIZED (
     SELECT n, word, phraseto_tsquery('persona_store', word) AS query
     FROM unnest(CAST(:words AS text[])) WITH ORDINALITY AS w (word, n)
 )"""
+
+OF_CUT = """SELECT s.id, cut.weight, r.size
+        FROM scope AS s CROSS JOIN LATERAL (
+            SELECT search_vector, CAST(length(content) AS float8) AS size FROM {table} AS r WHERE r.id = s.id OFFSET 0
+        ) AS r JOIN cut ON r.search_vector @@ cut.query
+        WHERE EXISTS (SELECT 1 FROM cut)"""
+"""OFFSET 0: row by row of the scope; the text index would bring all rows of words that very many hold."""
 
 SIMILARITIES = {
     Metric.COSINE: "1 - (v.embedding <=> CAST(:vector AS vector))",
@@ -68,5 +75,5 @@ async def through_index_or_exactly(
     if through_index and not complete and (not rows or rows[0]["met"] < query.candidates):
         rows, complete = await ask(False, {})
         if not complete and len(rows) < query.limit:
-            return await ask(False, {"narrow": EVERYTHING, "matches": EVERYTHING})
+            return await ask(False, {"narrow": EVERYTHING, **EVERY_WORD})
     return rows, complete

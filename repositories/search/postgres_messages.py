@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from repositories.search.contract import Ranked
 from repositories.search.messages import MessagePieces, MessageQuery, rank
-from repositories.search.postgres_hybrid import WORDS, through_index_or_exactly, with_vectors
+from repositories.search.postgres_hybrid import OF_CUT, WORDS, through_index_or_exactly, with_vectors
 
 PIECES = MessagePieces(
     words=WORDS,
@@ -15,25 +15,28 @@ PIECES = MessagePieces(
     found="""found AS MATERIALIZED (
     SELECT w.n, w.word, m.*
     FROM words AS w CROSS JOIN LATERAL (
-        SELECT r.id, r.conversation_id, r.position, r.episode, r.name, length(r.content) AS size
-        FROM messages AS r JOIN conversations AS c ON c.id = r.conversation_id
-        WHERE r.search_vector @@ w.query AND {talks}
-        LIMIT :matches + 1
+        SELECT r.id, r.conversation_id, r.position, r.episode, r.name, r.sent_at,
+            CAST(length(r.content) AS float8) AS size
+        FROM messages AS r {of_talks}
+        WHERE r.search_vector @@ w.query
+        LIMIT :most + 1
     ) AS m
 )""",
+    of_cut=OF_CUT.format(table="messages"),
     first_name="lower(split_part(name, ' ', 1))",
     of_itself="r.search_vector @@ to_tsquery('persona_store', replace(:of_itself, ' ', ' | '))",
     days="(CAST(extract(epoch FROM s.sent_at - :at) AS float8) / 86400)",
     greatest="greatest",
+    least="least",
 )
 
 NEAR = """near AS MATERIALIZED (
     SELECT r.id, r.conversation_id, r.position
-    FROM messages AS r JOIN conversations AS c ON c.id = r.conversation_id
+    FROM messages AS r {{of_talks}}
         JOIN message_embeddings AS v ON v.message_id = r.id AND v.embedding_space_id = {space}
-    WHERE {{talks}} AND {{wanted}} AND (SELECT messages FROM reach) > :narrow
+    WHERE {{wanted}} AND (SELECT messages FROM reach) > :narrow
     ORDER BY {distance}
-    LIMIT :candidates
+    LIMIT {{candidates}}
 )"""
 
 

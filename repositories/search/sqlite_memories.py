@@ -21,6 +21,7 @@ PIECES = MemoryPieces(
 )""",
     days="julianday(:now) - julianday(coalesce(r.occurred_at, r.created_at))",
     greatest="max",
+    least="min",
 )
 
 NEAR = Near(

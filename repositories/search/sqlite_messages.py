@@ -25,6 +25,7 @@ PIECES = MessagePieces(
     of_itself="has_word(r.content, :of_itself)",
     days="(julianday(s.sent_at) - julianday(:at))",
     greatest="max",
+    least="min",
 )
 
 NEAR = Near(
