@@ -55,12 +55,11 @@ async def append_group(session: Session, entries: Sequence[NewEntry]) -> list[Fa
     One statement on PostgreSQL, three on SQLite; one more where some may be stored already. Raises what is the fate of
     all of them: then nothing is stored.
     """
-    connection = await session.core()
-    known = await _stored(connection, [entry.row["id"] for entry in entries if entry.may_be_stored])
-    if writes_in_cte(connection.dialect.name):
-        answers = (await connection.execute(group_statement(), _parameters(entries, known))).all()
+    known = await _stored(session, [entry.row["id"] for entry in entries if entry.may_be_stored])
+    if writes_in_cte(session.dialect_name):
+        answers = [tuple(row) for row in await session.fetch(group_statement(), _parameters(entries, known))]
     else:
-        answers = await _in_steps(connection, entries, known, session.settings.episode_gap)
+        answers = await _in_steps(await session.core(), entries, known, session.settings.episode_gap)
     fates: list[Fate] = []
     for entry, (is_there, position, episode) in zip(entries, answers, strict=True):
         row = entry.row
@@ -75,10 +74,10 @@ async def append_group(session: Session, entries: Sequence[NewEntry]) -> list[Fa
     return fates
 
 
-async def _stored(connection: AsyncConnection, ids: Sequence[UUID]) -> dict[UUID, RowMapping]:
+async def _stored(session: Session, ids: Sequence[UUID]) -> dict[UUID, RowMapping]:
     if not ids:
         return {}
-    found = (await connection.execute(stored_statement(), {"ids": ids})).mappings()
+    found = (await (await session.core()).execute(stored_statement(), {"ids": ids})).mappings()
     return {row["id"]: row for row in found}
 
 
