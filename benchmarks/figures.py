@@ -60,9 +60,18 @@ class Run:
     figures: Sequence[Figure]
 
 
-def figure(workload: str, key: str, what: str, unit: str, rounds: Rounds, *, rows: int | None = None) -> Figure:
-    """Of several rounds; each is compared with the limit that was measured beside it."""
-    limits = rounds.get(LIMIT)
+def figure(
+    workload: str,
+    key: str,
+    what: str,
+    unit: str,
+    rounds: Rounds,
+    *,
+    rows: int | None = None,
+    compared: bool = True,
+) -> Figure:
+    """Of several rounds; each is `compared` with the limit that was measured beside it."""
+    limits = rounds.get(LIMIT) if compared else None
     ratios = {}
     if limits:
         ratios = {

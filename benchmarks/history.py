@@ -30,7 +30,7 @@ async def measure(bench: Bench) -> list[Figure]:
         name: [late / early for late, early in zip(p50[f"{name} {large}"], p50[f"{name} {small}"], strict=True)]
         for name in names(bench)
     }
-    figures.append(figure("W2", "history.flat", f"last 50, {large:,} against {small:,}", "", flat))
+    figures.append(figure("W2", "history.flat", f"last 50, {large:,} against {small:,}", "", flat, compared=False))
     counts = {layer.name: await count_calls(partial(layer.last, talks[small])) for layer in bench.layers}
     return [
         *figures,

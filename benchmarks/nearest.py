@@ -59,7 +59,7 @@ async def _scope(bench: Bench, scope: str, distance: str, rows: int) -> list[Fig
     what = f"recall, {scope}, {distance}"
     return [
         figure("W5", f"nearest.{scope}{near}", f"{what}, p50", "ms", taken["p50"], rows=rows),
-        figure("W5", f"nearest.recall.{scope}.{distance}", f"{what}, recall@10", "", taken["recall"]),
+        figure("W5", f"nearest.recall.{scope}.{distance}", f"{what}, recall@10", "", taken["recall"], compared=False),
     ]
 
 
