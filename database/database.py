@@ -185,7 +185,7 @@ class Database(RawSql):
                     yield session
             finally:
                 self._sandbox = None
-                await _to_its_end(outer.rollback())
+                await _to_its_end(outer.close())
 
     @asynccontextmanager
     async def autocommit(self) -> AsyncIterator[AsyncConnection]:

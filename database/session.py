@@ -83,9 +83,7 @@ class Session(AsyncSession):
         """Called once by the database: commit, or not, and give the connection back."""
         try:
             if keep:
-                if self.has_entities:
-                    await self.commit()
-                await self.unit.commit()
+                await self.unit.keep()
         finally:
             if self.has_entities:
                 await self.close()

@@ -22,7 +22,7 @@ LISTENERS_OF_OURS = 1
 
 
 class Unit:
-    """`take()` it, and `give_back()` whatever happens; `commit()` before that what shall be kept."""
+    """`take()` it, and `give_back()` whatever happens; `keep()` before that what it has done."""
 
     def __init__(
         self, engine: AsyncEngine, driver: Driver, prepared: dict[Statement, Prepared], slow_ms: float, *, reads: bool
@@ -95,8 +95,8 @@ class Unit:
         log_if_slow(prepared.sql, started, self._slow_ms)
         return prepared.rows(found)
 
-    async def commit(self) -> None:
-        """May be refused: then nothing is kept."""
+    async def keep(self) -> None:
+        """Commit, which may be refused: then nothing is kept."""
         if self._savepoint is not None:
             await self._savepoint.commit()
         elif self._connection is not None:
