@@ -100,7 +100,7 @@ class HybridQuery:
 
     @property
     def candidates(self) -> int:
-        return max(CANDIDATES_A_HIT * self.limit, LEAST_CANDIDATES)
+        return candidates_for(self.limit)
 
     @property
     def narrow(self) -> int:
@@ -132,6 +132,10 @@ class Pieces:
             return ""
         return """OR (SELECT count(*) FROM lexical) <= :candidates
         AND NOT EXISTS (SELECT 1 FROM telling WHERE times > :most)"""
+
+
+def candidates_for(limit: int) -> int:
+    return max(CANDIDATES_A_HIT * limit, LEAST_CANDIDATES)
 
 
 def limits(candidates: int) -> dict[str, str]:

@@ -17,13 +17,26 @@ from models.types import UTCDateTime
 from repositories.message_record import RECORD_COLUMNS
 from repositories.search.contract import Ranked
 from repositories.search.dates import NamedTime
-from repositories.search.hybrid import BM25, RARITY, TOLD, HybridQuery, Pieces, ask, bound, limits, parameters
+from repositories.search.hybrid import (
+    BM25,
+    RARITY,
+    TOLD,
+    HybridQuery,
+    Pieces,
+    ask,
+    bound,
+    candidates_for,
+    limits,
+    parameters,
+)
 from repositories.search.ranking import Ranking, ScoreParts
 from repositories.search.words import FIRST_PERSON
 
 YEAR_DAYS = 365.25
 NEVER_AGAIN = 1e9
 """Days after which a time of the year comes round, and for a time with its year."""
+
+MORE_FOR_A_TIME = 3
 
 SQL = """
 WITH reach AS MATERIALIZED (
@@ -167,6 +180,11 @@ class MessageQuery(HybridQuery):
     roles: Sequence[str]
     since: object
     until: object
+
+    @property
+    def candidates(self) -> int:
+        """More where a time is named: what is near that time need not be among the nearest by vector."""
+        return candidates_for(self.limit) * (MORE_FOR_A_TIME if self.time else 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -53,9 +53,9 @@ IF_READY = sa.text(READY)
 EF_SEARCH = "1000"
 """The most there is: some milliseconds more than the least that finds what is near, for what is far."""
 
-SCANNED_A_CANDIDATE = 10
-"""Rows that a scan may meet behind a filter, for each that it should find: those of its first turn, since the later
-ones miss more. What finds fewer is asked again exactly."""
+SCANNED_A_CANDIDATE = 4
+"""Rows that a scan may meet behind a filter, for each that it should find, if these are more than those of its first
+turn: the later ones miss more. What finds fewer is asked again exactly."""
 
 ONE_BUILDER = 8_273_106_455
 """An advisory lock: an index that another process still builds looks like one that was left unfinished."""
@@ -78,7 +78,7 @@ def index_parameters(table: str, space_id: UUID, candidates: int) -> dict[str, o
     return {
         "name": index_name(table, space_id),
         "ef_search": EF_SEARCH,
-        "most_scanned": str(SCANNED_A_CANDIDATE * candidates),
+        "most_scanned": str(max(int(EF_SEARCH), SCANNED_A_CANDIDATE * candidates)),
     }
 
 

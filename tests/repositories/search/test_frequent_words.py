@@ -63,3 +63,19 @@ async def test_a_name_is_no_word_that_tells_more(uow: UnitOfWork, talk: Conversa
     # Which of the rows with a frequent word are met is the database's to choose: most of these are Ada's.
     assert len(found) > 1
     assert not found.exact
+
+
+async def test_each_candidate_is_asked_for_a_word_that_too_many_hold(uow: UnitOfWork) -> None:
+    """Which of its rows are met is chance; what is near is found by its vector, and its words count all the same."""
+    space = await uow.embedding_spaces.create(name="two", dimensions=2)
+    talk = await uow.conversations.create(title="zoo")
+    lines = [("good" if number % 3 else "fine", [1, number]) for number in range(12)]
+    for text, vector in lines:
+        await uow.messages.append(talk.id, role="user", content=f"{text} day", vector=vector, space=space)
+        await uow.memories.remember(f"{text} day", vector=vector, space=space)
+    for search in (uow.messages.search, uow.memories.recall):
+        asked = {"text": "good", "vector": [0, 1], "space": space}
+        whole = await search(**asked, mode="exact")  # type: ignore[arg-type]  # the arguments that both have
+        wide = await search(**asked, mode="approximate")  # type: ignore[arg-type]  # likewise
+        assert (whole.exact, wide.exact) == (True, False)
+        assert [hit.score for hit in wide] == pytest.approx([hit.score for hit in whole])
