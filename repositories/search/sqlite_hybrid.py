@@ -24,9 +24,11 @@ SIMILARITIES = {
 @dataclass(frozen=True, slots=True)
 class Near:
     """How the nearest of a wide scope are found by the vectors of `table`, when it is wide; `read` is what is asked of
-    them. `conditions`: what the scope is, empty where it is everything."""
+    them, `columns` of `rows`. `conditions`: what the scope is, empty where it is everything."""
 
     table: str
+    rows: str
+    columns: str
     is_wide: str
     read: str
     conditions: str = ""
@@ -39,6 +41,9 @@ class Near:
 ),
 near AS (
     {self.read}
+    UNION ALL
+    -- None; but SQLite reckons with a million rows, and so looks words up by an index instead of one after the other.
+    SELECT {self.columns} FROM {self.rows} WHERE 1 = 0
 )"""
 
     def parameters(self, space: EmbeddingSpace) -> dict[str, object]:
@@ -53,7 +58,7 @@ def with_vectors(words: PiecesT, near: Near, key: str, space: EmbeddingSpace | N
     return replace(
         words,
         near=near.sql,
-        vectors=f"LEFT JOIN {near.table} AS v ON v.{key} = r.id AND v.embedding_space_id = :space",
+        vectors=f"LEFT JOIN {near.table} AS v ON v.{key} = r.id AND +v.embedding_space_id = :space",
         similarity=SIMILARITIES[space.metric],
     )
 

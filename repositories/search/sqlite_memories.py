@@ -26,6 +26,8 @@ PIECES = MemoryPieces(
 
 NEAR = Near(
     table="memory_embeddings",
+    rows="conversation_memory",
+    columns="id",
     is_wide="(SELECT memories FROM reach) > :narrow",
     read="SELECT json_extract(hit.value, '$[0]') AS id FROM near_ids, json_each(near_ids.ids, '$.hits') AS hit",
 )

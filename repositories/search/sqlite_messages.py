@@ -30,6 +30,8 @@ PIECES = MessagePieces(
 
 NEAR = Near(
     table="message_embeddings",
+    rows="messages",
+    columns="id, conversation_id, position",
     is_wide="(SELECT messages FROM reach) > :narrow",
     read="""SELECT r.id, r.conversation_id, r.position
     FROM near_ids CROSS JOIN json_each(near_ids.ids, '$.hits') AS hit CROSS JOIN messages AS r
