@@ -187,9 +187,10 @@ ORDER BY distance, id
 """
 
 RECALL_SQLITE = """
-SELECT m.id, v.embedding FROM conversation_memory AS m JOIN memory_embeddings AS v ON v.memory_id = m.id
-WHERE m.persona_id = :persona_id AND v.embedding_space_id = :space_id
+SELECT m.id, v.embedding FROM conversation_memory AS m CROSS JOIN memory_embeddings AS v
+WHERE m.persona_id = :persona_id AND v.memory_id = m.id AND v.embedding_space_id = :space_id
 """
+"""CROSS JOIN keeps the order: a persona's rows are fewer than a space's."""
 
 VECTORS_SQLITE = "SELECT memory_id AS id, embedding FROM memory_embeddings WHERE embedding_space_id = :space_id"
 
