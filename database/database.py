@@ -2,11 +2,12 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import sqlalchemy as sa
 from pydantic import SecretStr
@@ -126,7 +127,7 @@ class Database(RawSql):
                 if session.unit.is_broken:
                     raise TransactionError("a statement of this unit has failed; nothing of it was kept")
             except BaseException:
-                await _to_its_end(session.end(keep=False))
+                await _end(session)
                 raise
             await _to_its_end(_keep(session))
         finally:
@@ -166,7 +167,7 @@ class Database(RawSql):
             try:
                 yield session
             finally:
-                await _to_its_end(session.end(keep=False))
+                await _end(session)
         finally:
             self._holding.discard(holder)
 
@@ -244,6 +245,14 @@ class Database(RawSql):
             yield await session.core()
 
 
+async def _end(session: Session) -> None:
+    """Keep nothing. A unit that began nothing waits for nothing, so no cancellation can come between."""
+    if session.is_idle:
+        await session.end(keep=False)
+    else:
+        await _to_its_end(session.end(keep=False))
+
+
 async def _keep(session: Session) -> None:
     try:
         await session.end(keep=True)
@@ -261,11 +270,19 @@ def _valid_owner(owner_id: str | None) -> str | None:
         raise InvalidInputError("owner_id", str(error)) from None
 
 
-async def _to_its_end(work: Awaitable[T]) -> T:
+def _tell(ended: asyncio.Future[None], task: asyncio.Task[Any]) -> None:
+    if not ended.done():
+        ended.set_result(None)
+
+
+async def _to_its_end(work: Coroutine[Any, Any, T]) -> T:
     """Await `work` whole even when the task is cancelled meanwhile; the cancellation goes on after it."""
-    task = asyncio.ensure_future(work)
+    loop = asyncio.get_running_loop()
+    task = loop.create_task(work)
+    ended: asyncio.Future[None] = loop.create_future()
+    task.add_done_callback(partial(_tell, ended))
     try:
-        return await asyncio.shield(task)
+        await ended
     except asyncio.CancelledError:
         while not task.done():
             try:
@@ -275,3 +292,4 @@ async def _to_its_end(work: Awaitable[T]) -> T:
         if not task.cancelled():
             task.exception()
         raise
+    return task.result()

@@ -55,6 +55,8 @@ class Driver(Protocol):
 
     async def commit(self, connection: Any) -> None: ...
 
+    def has_begun(self, connection: Any) -> bool: ...
+
 
 @dataclass(frozen=True, slots=True)
 class Engines:

@@ -98,6 +98,9 @@ class Direct:
             except Exception as error:
                 connection._handle_exception(error)
 
+    def has_begun(self, connection: Any) -> bool:
+        return connection._transaction is not None
+
 
 def driver(settings: Settings) -> Direct:
     return Direct(not (settings.pgbouncer or settings.echo))

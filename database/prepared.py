@@ -1,6 +1,7 @@
 """A statement as the driver takes it: compiled once, its values and rows converted by its columns' own types."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 import sqlalchemy as sa
@@ -9,6 +10,9 @@ from sqlalchemy.sql.compiler import SQLCompiler
 
 Statement: TypeAlias = "sa.Select[Any] | sa.UpdateBase | sa.TextualSelect"
 Convert: TypeAlias = Callable[[Any], Any]
+
+MOST_IDS = 1_000
+"""Kept for each column of ids that is stored as text."""
 
 
 class Prepared:
@@ -28,9 +32,7 @@ class Prepared:
         types = [compiled.binds[name].type.dialect_impl(dialect) for name in self._names]
         converts = [kind.bind_processor(dialect) for kind in types]
         self._writers = tuple((n, convert) for n, convert in enumerate(converts) if convert is not None)
-        readers = [
-            column.type.dialect_impl(dialect).result_processor(dialect, None) for column in statement.exported_columns
-        ]
+        readers = [_reader(column.type, dialect) for column in statement.exported_columns]
         self._readers = tuple((n, convert) for n, convert in enumerate(readers) if convert is not None)
 
     def values(self, given: Mapping[str, object]) -> list[object]:
@@ -41,9 +43,21 @@ class Prepared:
             values[place] = convert(values[place])
         return values
 
-    def rows(self, found: Sequence[Sequence[Any]]) -> list[list[Any]]:
-        rows = [list(row) for row in found]
-        for place, convert in self._readers:
-            for row in rows:
-                row[place] = convert(row[place])
+    def rows(self, found: Iterable[Sequence[Any]]) -> list[list[Any]]:
+        """Each as a list, in the order of the columns; NULL is None, whatever the type."""
+        rows = []
+        for values in found:
+            row = [*values]
+            for place, convert in self._readers:
+                if row[place] is not None:
+                    row[place] = convert(row[place])
+            rows.append(row)
         return rows
+
+
+def _reader(kind: sa.types.TypeEngine[Any], dialect: Dialect) -> Convert | None:
+    convert = kind.dialect_impl(dialect).result_processor(dialect, None)
+    if convert is not None and isinstance(kind, sa.Uuid):
+        # One conversation's id stands in each of its messages, and the last of them are read again and again.
+        return lru_cache(maxsize=MOST_IDS)(convert)
+    return convert

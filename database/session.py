@@ -52,6 +52,10 @@ class Session(AsyncSession):
     def dialect_name(self) -> str:
         return self.unit.dialect_name
 
+    @property
+    def is_idle(self) -> bool:
+        return not self.has_entities and self.unit.is_idle
+
     async def core(self) -> AsyncConnection:
         """The session's own connection, after what is pending in the session has been flushed."""
         await self.flush_pending()

@@ -77,6 +77,10 @@ class Direct:
         driver: StoppableConnection = connection.driver_connection
         await driver.commit()
 
+    def has_begun(self, connection: Any) -> bool:
+        driver: StoppableConnection = connection.driver_connection
+        return driver.in_transaction
+
 
 def driver(url: sa.URL, settings: Settings) -> Direct:
     return Direct(not settings.echo, is_memory(url), settings.statement_timeout_ms / 1000)

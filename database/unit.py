@@ -61,6 +61,11 @@ class Unit:
         return self._engine.sync_engine.dialect.name
 
     @property
+    def is_idle(self) -> bool:
+        """Nothing was begun: to give the connection back no answer is waited for."""
+        return self._connection is None and self._pool_is_open() and not self._driver.has_begun(self._pooled())
+
+    @property
     def is_broken(self) -> bool:
         if self._connection is not None:
             return is_broken(self._connection)
@@ -116,8 +121,11 @@ class Unit:
             await self._connection.close()
         elif self._taken is not None:
             await greenlet_spawn(self._taken.close)
-        if self._pool is not self._engine.sync_engine.pool:
+        if not self._pool_is_open():
             await greenlet_spawn(self._pool.dispose)
+
+    def _pool_is_open(self) -> bool:
+        return self._pool is self._engine.sync_engine.pool
 
     def _is_direct(self) -> bool:
         connection = self._engine.sync_engine if self._connection is None else self._connection.sync_connection

@@ -251,7 +251,7 @@ class UTCDateTime(sqltypes.UTCDateTime):
 
 
 def _load_time(value: str | None) -> datetime | None:
-    return None if value is None else datetime.fromisoformat(value).replace(tzinfo=UTC)
+    return None if value is None else datetime.fromisoformat(f"{value}+00:00")
 
 
 def _in_utc(value: datetime | None) -> datetime | None:

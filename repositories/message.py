@@ -22,6 +22,7 @@ from repositories.message_record import (
     fitting,
     new_message,
     record_of,
+    records_of,
 )
 from repositories.message_search import MessageSearch
 from repositories.ownership import owner_value, table_of, visible, writable
@@ -144,7 +145,7 @@ class MessageRepository(MessageSearch, MessageTurns, ReadRepository[Message]):
             values["after"] = _valid_after(after)
         onward = after is not None and before is None
         statement = history_statement(self.session.owner_id is not None, before is not None, after is not None)
-        found = [MessageRecord._make(row) for row in await self.session.read(statement, values)]
+        found = records_of(await self.session.read(statement, values))
         newest_first = found[::-1] if onward else found
         if max_tokens is not None:
             newest_first = fitting(newest_first, valid_limit(max_tokens, "max_tokens", MAX_INTEGER), count_tokens)

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from json.encoder import encode_basestring_ascii
 from operator import itemgetter
@@ -68,6 +68,11 @@ RECORD_COLUMNS = [table_of(Message).c[name] for name in MessageRecord._fields]
 
 
 _fields_of = itemgetter(*MessageRecord._fields)
+
+
+def records_of(rows: Iterable[Sequence[Any]]) -> list[MessageRecord]:
+    """Rows of RECORD_COLUMNS, of which there are many: without the checks of `_make`."""
+    return [tuple.__new__(MessageRecord, row) for row in rows]
 
 
 def record_of(row: Mapping[Any, Any]) -> MessageRecord:
