@@ -27,7 +27,7 @@ What more of them find is worth less than the time that it takes."""
 EVERY_WORD: Mapping[str, object] = {"most": EVERYTHING, "every_word": True}
 """All rows of every word are looked at."""
 
-LIKELY_A_CANDIDATE = 2
+LIKELY_A_CANDIDATE = 5
 """Rows with words whose vectors are looked at, for each that becomes a candidate."""
 
 CANDIDATES_A_HIT = 4

@@ -37,8 +37,19 @@ lexical AS MATERIALIZED (
     GROUP BY id
 ),
 {near},
+likely AS MATERIALIZED (
+    SELECT id, :words_weight * score / (SELECT max(score) FROM lexical) AS score
+    FROM lexical
+    WHERE (SELECT memories FROM reach) > :narrow
+    ORDER BY score DESC, id
+    LIMIT {likely}
+),
 candidates AS MATERIALIZED (
-    SELECT id FROM (SELECT * FROM lexical ORDER BY score DESC, id LIMIT {likely}) AS best
+    SELECT id FROM (
+        SELECT r.id FROM likely AS r {vectors}
+        ORDER BY r.score + :similarity * coalesce({similarity}, 0) DESC, r.id
+        LIMIT {candidates}
+    ) AS best
     UNION
     SELECT id FROM near
 ),
@@ -97,6 +108,7 @@ def statement(dialect: MemoryPieces, candidates: int, filters: tuple[str, ...]) 
         "greatest": dialect.greatest,
         "least": dialect.least,
         "vectors": dialect.vectors,
+        "similarity": dialect.similarity,
         "read": MEMORIES.read,
         "complete": dialect.complete,
         "scope_columns": SCOPE_COLUMNS.format(similarity=dialect.similarity, days=dialect.days),
