@@ -69,6 +69,9 @@ common AS MATERIALIZED (
 told AS MATERIALIZED (
     SELECT s.id, coalesce(k.score, l.score) AS score
     FROM scope AS s LEFT JOIN lexical AS l ON l.id = s.id LEFT JOIN common AS k ON k.id = s.id
+),
+most_told AS MATERIALIZED (
+    SELECT coalesce((SELECT max(score) FROM common), (SELECT max(score) FROM lexical)) AS score
 )"""
 """The words of each row of the scope. Where all words are frequent not all of their rows are met, but each candidate is
 asked for them."""

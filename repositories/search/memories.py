@@ -66,7 +66,7 @@ scope AS MATERIALIZED (
 ranked AS (
     SELECT s.id,
         :similarity * coalesce(s.similarity, 0)
-        + :words_weight * coalesce(t.score / (SELECT max(score) FROM told), 0)
+        + :words_weight * coalesce(t.score / (SELECT score FROM most_told), 0)
         + :importance * s.importance
         + :age * exp(-0.6931471805599453 * {greatest}(s.days, 0) / :half_life_days) AS score
     FROM scope AS s JOIN told AS t ON t.id = s.id
