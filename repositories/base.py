@@ -1,11 +1,13 @@
 """What most repositories can write besides: the bulk path, updates, deletes, locks. Flushes, and never commits."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from itertools import islice
 from typing import ClassVar
 from uuid import UUID
 
 import sqlalchemy as sa
+from sqlalchemy.sql.dml import ReturningInsert
 from sqlmodel import col
 
 from database.bulk import BulkInsert
@@ -89,8 +91,7 @@ class Repository(ReadRepository[ModelT]):
     async def _store(self, row: Row) -> ModelT:
         await self._require([row])
         await self.session.core()
-        statement = sa.insert(self.model).values(**row).returning(self.model).execution_options(populate_existing=True)
-        stored: ModelT = (await self.session.exec(statement)).scalar_one()
+        stored: ModelT = (await self.session.exec(_insert(self.model), params=row)).scalar_one()
         return stored
 
     def _valid(self, values: Mapping[str, object]) -> Row:
@@ -149,3 +150,9 @@ class Repository(ReadRepository[ModelT]):
         connection = await self.session.core()
         statement = sa.delete(table_of(self.model)).where(*conditions, *self._writable())
         return int((await connection.execute(statement)).rowcount)
+
+
+@cache
+def _insert(model: type[ModelT]) -> ReturningInsert[ModelT]:
+    """Of all columns, which a valid row has: as they are given, without what entities made one by one would add."""
+    return sa.insert(model).returning(model).execution_options(populate_existing=True)

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from uuid import UUID
 
 import sqlalchemy as sa
+from sqlmodel import col
 
 from database.errors import NotFoundError, ReadOnlyError
 from models import EmbeddingSpace, Metric, SpaceStatus, new_id
@@ -12,7 +13,7 @@ from repositories.ownership import table_of
 from repositories.pagination import Page
 from repositories.search import TableIndex, search_on
 from repositories.validation import valid_changes, valid_id
-from repositories.vectors import active_space, valid_space
+from repositories.vectors import valid_space
 
 SPACES = table_of(EmbeddingSpace)
 
@@ -41,7 +42,8 @@ class EmbeddingSpaceRepository(Repository[EmbeddingSpace]):
 
     async def active(self) -> EmbeddingSpace | None:
         """The space of a vector that comes without one."""
-        return await active_space(self.session)
+        found = await self._select(col(EmbeddingSpace.status) == SpaceStatus.ACTIVE)
+        return found[0] if found else None
 
     async def page(
         self, *, status: SpaceStatus | str | None = None, after: str | None = None, limit: int = 50

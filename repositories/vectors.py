@@ -4,16 +4,17 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from functools import cache
 from itertools import islice
+from typing import Any
 from uuid import UUID
 
 import numpy as np
 import sqlalchemy as sa
 from numpy.typing import NDArray
-from sqlmodel import col, select
 
 from database import Session
 from database.bulk import BulkInsert
 from database.errors import InvalidInputError, NotFoundError
+from database.prepared import Statement
 from models import EmbeddingSpace, MemoryEmbedding, MessageEmbedding, SpaceStatus, utc_now
 from models.types import VectorLike
 from repositories.base import BATCH
@@ -27,10 +28,18 @@ Pairs = Sequence[tuple[UUID, NDArray[np.float32]]]
 
 
 async def active_space(session: Session) -> EmbeddingSpace | None:
-    """The space that is used where none is named; at most one is active."""
-    await session.core()
-    statement = select(EmbeddingSpace).where(col(EmbeddingSpace.status) == SpaceStatus.ACTIVE)
-    return (await session.exec(statement.execution_options(populate_existing=True))).one_or_none()
+    """The space that is used where none is named; at most one is active. Nothing of it is for changing."""
+    found = await session.read(_active(), {})
+    return EmbeddingSpace(**dict(zip(SPACE_COLUMNS, found[0], strict=True))) if found else None
+
+
+SPACE_COLUMNS = [column.name for column in table_of(EmbeddingSpace).columns]
+
+
+@cache
+def _active() -> sa.Select[Any]:
+    spaces = table_of(EmbeddingSpace)
+    return sa.select(*spaces.columns).where(spaces.c.status == SpaceStatus.ACTIVE)
 
 
 async def space_or_active(session: Session, space: EmbeddingSpace | None) -> EmbeddingSpace:
@@ -108,11 +117,13 @@ async def put_vectors(
 
 async def store_vectors(session: Session, kind: Kind, batch: Pairs, space: EmbeddingSpace) -> None:
     """One upsert for valid vectors of texts that are known to be this owner's."""
-    connection = await session.core()
     key, now = PARENTS[kind][0], utc_now()
-    await connection.execute(
-        _upsert(connection.dialect.name, kind), [_row(key, id, vector, space, now) for id, vector in batch]
-    )
+    statement = _upsert(session.dialect_name, kind)
+    rows = [_row(key, id, vector, space, now) for id, vector in batch]
+    if len(rows) == 1:
+        await session.fetch(statement, rows[0])
+    else:
+        await (await session.core()).execute(statement, rows)
 
 
 async def store_new_vectors(session: Session, kind: Kind, batch: Pairs, space: EmbeddingSpace) -> None:
@@ -127,7 +138,7 @@ def _row(key: str, id: UUID, vector: NDArray[np.float32], space: EmbeddingSpace,
 
 
 @cache
-def _upsert(dialect_name: str, kind: Kind) -> sa.Executable:
+def _upsert(dialect_name: str, kind: Kind) -> Statement:
     insert = insert_into(dialect_name, table_of(kind))
     changes = {name: insert.excluded[name] for name in ("embedding", "updated_at")}
     return insert.on_conflict_do_update(index_elements=[PARENTS[kind][0], "embedding_space_id"], set_=changes)
