@@ -1,0 +1,80 @@
+"""What each call costs that happens at every turn of a conversation: counts, which no load of the machine changes."""
+
+from collections.abc import Awaitable, Callable
+from uuid import UUID
+
+import pytest
+
+from benchmarks.calls import count_calls
+from database import Database
+from repositories import UnitOfWork
+
+Verb = Callable[[UnitOfWork, UUID], Awaitable[object]]
+
+
+async def append(uow: UnitOfWork, talk: UUID) -> object:
+    return await uow.messages.append(talk, role="user", content="I live in Oslo.")
+
+
+async def history(uow: UnitOfWork, talk: UUID) -> object:
+    return await uow.messages.history(talk, last=50)
+
+
+async def set_state(uow: UnitOfWork, talk: UUID) -> object:
+    return await uow.states.set(talk, "city", "Oslo")
+
+
+async def get_state(uow: UnitOfWork, talk: UUID) -> object:
+    return await uow.states.get(talk, "city")
+
+
+COSTS: dict[Verb, tuple[bool, dict[str, tuple[int, int, int]]]] = {
+    # verb: only reads, and by database: the most function calls, statements, and waits for the server or a thread
+    append: (False, {"postgresql": (640, 1, 3), "sqlite": (670, 2, 3)}),
+    history: (True, {"postgresql": (690, 1, 1), "sqlite": (730, 1, 1)}),
+    set_state: (False, {"postgresql": (640, 1, 3), "sqlite": (550, 1, 2)}),
+    get_state: (True, {"postgresql": (330, 1, 1), "sqlite": (330, 1, 1)}),
+}
+"""Calls: what was counted, and a twentieth more, since Python and the drivers have releases too."""
+
+
+@pytest.mark.parametrize("verb", COSTS, ids=lambda verb: verb.__name__)
+async def test_an_operation_costs_what_it_did(fresh_database: Database, backend: str, verb: Verb) -> None:
+    talk = await a_talk(fresh_database, messages=100)
+    only_reads, costs = COSTS[verb]
+
+    async def operation() -> None:
+        async with UnitOfWork(fresh_database, read_only=only_reads) as uow:
+            await verb(uow, talk)
+
+    counted = await count_calls(operation)
+    function_calls, statements, round_trips = costs[backend]
+    assert (counted.statements, counted.round_trips) == (statements, round_trips), counted.sent
+    assert counted.function_calls <= function_calls
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("verb", [append, history], ids=lambda verb: verb.__name__)
+async def test_a_long_conversation_costs_what_a_short_one_does(fresh_database: Database, verb: Verb) -> None:
+    counts = []
+    for messages in (100, 10_000):
+        talk = await a_talk(fresh_database, messages=messages)
+
+        async def operation(talk: UUID = talk) -> None:
+            async with UnitOfWork(fresh_database) as uow:
+                await verb(uow, talk)
+
+        counted = await count_calls(operation)
+        counts.append((counted.function_calls, counted.statements, counted.round_trips))
+    # The bytes of an answer come in as many pieces as the socket likes.
+    assert counts[1][1:] == counts[0][1:]
+    assert abs(counts[1][0] - counts[0][0]) <= 20
+
+
+async def a_talk(database: Database, *, messages: int) -> UUID:
+    async with UnitOfWork(database) as uow:
+        talk = await uow.conversations.create(title="Moving north")
+        lines = ({"role": "user", "content": f"message {number}"} for number in range(messages))
+        await uow.messages.append_many(talk.id, lines)
+        await uow.states.set(talk.id, "city", "Bergen")
+    return talk.id
