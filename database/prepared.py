@@ -11,6 +11,9 @@ from sqlalchemy.sql.compiler import SQLCompiler
 Statement: TypeAlias = "sa.Select[Any] | sa.UpdateBase | sa.TextualSelect"
 Convert: TypeAlias = Callable[[Any], Any]
 
+NUMERIC = 1700
+"""What SQLAlchemy asks of asyncpg's columns, and of numbers only: a float may come as one, and is made one then."""
+
 MOST_IDS = 1_000
 """Kept for each column of ids that is stored as text."""
 
@@ -56,7 +59,7 @@ class Prepared:
 
 
 def _reader(kind: sa.types.TypeEngine[Any], dialect: Dialect) -> Convert | None:
-    convert = kind.dialect_impl(dialect).result_processor(dialect, None)
+    convert = kind.dialect_impl(dialect).result_processor(dialect, NUMERIC)
     if convert is not None and isinstance(kind, sa.Uuid):
         # One conversation's id stands in each of its messages, and the last of them are read again and again.
         return lru_cache(maxsize=MOST_IDS)(convert)

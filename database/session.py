@@ -53,6 +53,10 @@ class Session(AsyncSession):
         return self.unit.dialect_name
 
     @property
+    def only_reads(self) -> bool:
+        return self.unit.only_reads
+
+    @property
     def is_idle(self) -> bool:
         return not self.has_entities and self.unit.is_idle
 

@@ -17,6 +17,9 @@ from database.engine import BROKEN, Driver, in_our_words, is_broken, log_if_slow
 from database.errors import TransactionError
 from database.prepared import Prepared, Statement
 
+MOST_PREPARED = 1_000
+"""Statements that a database keeps compiled: a search has a form for each set of filters in each space."""
+
 LISTENERS_OF_OURS = 1
 """Of each statement, in `engine`. Whoever else listens, as a tracer does, shall hear every statement."""
 
@@ -31,7 +34,7 @@ class Unit:
         self._driver = driver
         self._prepared = prepared
         self._slow_ms = slow_ms
-        self._reads = reads
+        self.only_reads = reads
         self._pool = engine.sync_engine.pool
         self._taken: PoolProxiedConnection | None = None
         self._connection: AsyncConnection | None = None
@@ -84,14 +87,16 @@ class Unit:
             return result.all() if result.returns_rows else []
         if self.is_broken:
             raise TransactionError("a statement of this unit has failed; expect failures inside nested()")
-        if self._reads and not reads:
+        if self.only_reads and not reads:
             # Its transaction knows that it is one.
             self.connection()
         prepared = self._prepared.get(statement)
         if prepared is None:
+            if len(self._prepared) >= MOST_PREPARED:
+                self._prepared.clear()
             prepared = self._prepared[statement] = Prepared(statement, self._engine.dialect)
         given = prepared.values(values)
-        begins = not (self._reads and reads)
+        begins = not (self.only_reads and reads)
         started = time.perf_counter()
         try:
             found = await self._driver.fetch(self._pooled(), prepared.sql, given, begins=begins)

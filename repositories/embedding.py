@@ -141,8 +141,7 @@ class EmbeddingRepository(Repository[Embedding]):
             "metadata": None if metadata is None else _valid_metadata(metadata),
         }
         query = VectorQuery(SOURCE, space, valid_vector(vector, space), valid_limit(limit), _given(**filters), mode)
-        connection = await self.session.core()
-        rows, exact = await search_on(connection.dialect.name).nearest(connection, query)
+        rows, exact = await search_on(self.session.dialect_name).nearest(self.session, query)
         return SearchResult(tuple(FoundEmbedding.of(row) for row in rows), exact)
 
     async def delete_by_source(self, source_type: str, source_id: str) -> int:

@@ -7,7 +7,6 @@ from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
-from sqlalchemy.engine import RowMapping
 
 from database.errors import InvalidInputError
 from models import Conversation, EmbeddingSpace, Memory, MemoryEmbedding, MemoryType, new_id, utc_now
@@ -175,11 +174,9 @@ class MemoryRepository(Repository[Memory]):
             "until": None if until is None else valid_time(until, "until"),
         }
         given = {name: value for name, value in filters.items() if value is not None}
-        rows: Iterable[RowMapping]
         if text is None and ranking is None and space is not None and array is not None:
             query = VectorQuery(SOURCE, space, array, valid_limit(limit), given, mode)
-            connection = await self.session.core()
-            rows, exact = await search_on(connection.dialect.name).nearest(connection, query)
+            rows, exact = await search_on(self.session.dialect_name).nearest(self.session, query)
         else:
             question = MemoryQuery(
                 words=[] if text is None else asked_words(text),
@@ -191,8 +188,7 @@ class MemoryRepository(Repository[Memory]):
                 filters=given,
                 mode=mode,
             )
-            connection = await self.session.core()
-            rows, exact = await search_on(connection.dialect.name).memories(connection, question)
+            rows, exact = await search_on(self.session.dialect_name).memories(self.session, question)
         hits = tuple(RecalledMemory.of(row) for row in rows)
         if touch:
             await self.touch(hit.id for hit in hits)

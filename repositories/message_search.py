@@ -105,8 +105,7 @@ class MessageSearch:
             until=None if until is None else valid_time(until, "until"),
             mode=mode,
         )
-        connection = await self.session.core()
-        rows, complete = await search_on(connection.dialect.name).messages(connection, query)
+        rows, complete = await search_on(self.session.dialect_name).messages(self.session, query)
         language = self.session.settings.text_language
         hits = [
             FoundMessage(

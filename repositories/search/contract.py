@@ -1,6 +1,6 @@
 """What a search is on every database: what is asked, what comes back, and what an index of a space is."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
@@ -10,10 +10,9 @@ from uuid import UUID
 import numpy as np
 import sqlalchemy as sa
 from numpy.typing import NDArray
-from sqlalchemy.engine import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from database import Database
+from database import Database, Session
 from database.errors import InvalidInputError
 from models import EmbeddingSpace
 from models.types import Vector
@@ -25,6 +24,8 @@ if TYPE_CHECKING:
 HitT = TypeVar("HitT", covariant=True)
 
 Mode = Literal["auto", "exact", "approximate"]
+
+Rows = Sequence[Mapping[str, Any]]
 
 MODES = ("auto", "exact", "approximate")
 
@@ -90,28 +91,35 @@ class VectorQuery:
         """SQL that follows the condition on the space."""
         return "".join(f"\n    AND {self.source.filters[name][0]}" for name in self.filters)
 
-    def statement(self, sql: str, *parameters: str) -> sa.TextualSelect:
-        """`sql` with the types of its parameters, besides the filters', and of the columns that it answers."""
-        return _statement(sql, self.source, (*self.filters, *parameters))
+    def statement(self, sql: str, *parameters: str, besides: tuple[str, ...] = ()) -> sa.TextualSelect:
+        """`sql` with the types of its parameters, besides the filters', and of the columns that it answers: the
+        source's, the score, and what it tells `besides`."""
+        return _statement(sql, self.source, (*self.filters, *parameters), besides)
 
 
 PARAMETERS: dict[str, sa.types.TypeEngine[Any]] = {"vector": Vector(), "space": sa.Uuid()}
 
 
 @lru_cache(maxsize=1_000)
-def _statement(sql: str, source: Source, parameters: tuple[str, ...]) -> sa.TextualSelect:
+def _statement(sql: str, source: Source, parameters: tuple[str, ...], besides: tuple[str, ...]) -> sa.TextualSelect:
     """Built once for each text: a search is asked often, in few forms."""
     types = PARAMETERS | {name: kind for name, (_, kind) in source.filters.items()}
     columns = [source.row_table.c[name] for name in source.columns]
     bound = sa.text(sql).bindparams(*(sa.bindparam(name, type_=types[name]) for name in parameters))
-    return bound.columns(*columns, sa.column("score", sa.Float))
+    return bound.columns(*columns, sa.column("score", sa.Float), *map(sa.column, besides))
 
 
-Found = tuple[Iterable[RowMapping], bool]
+async def rows_of(session: Session, statement: sa.TextualSelect, values: Mapping[str, object]) -> Rows:
+    """What a statement that only reads answers, by its columns' names."""
+    names = statement.selected_columns.keys()
+    return [dict(zip(names, row, strict=True)) for row in await session.read(statement, values)]
+
+
+Found = tuple[Rows, bool]
 """Rows with the source's columns and `score`, the best first, and whether they are exact."""
 
 
-Ranked = tuple[Sequence[RowMapping], bool]
+Ranked = tuple[Rows, bool]
 """Rows with a score and its parts, the best first, and whether every row of the scope was compared."""
 
 
@@ -141,13 +149,13 @@ Progress = Callable[[str, float], None]
 class Search(Protocol):
     """What each database does its own way."""
 
-    async def nearest(self, connection: AsyncConnection, query: VectorQuery) -> Found: ...
+    async def nearest(self, session: Session, query: VectorQuery) -> Found: ...
 
-    async def messages(self, connection: AsyncConnection, query: "MessageQuery") -> Ranked:
+    async def messages(self, session: Session, query: "MessageQuery") -> Ranked:
         """The best answers among messages; one statement, unless an index is asked."""
         ...
 
-    async def memories(self, connection: AsyncConnection, query: "MemoryQuery") -> Ranked:
+    async def memories(self, session: Session, query: "MemoryQuery") -> Ranked:
         """The best answers among memories, likewise."""
         ...
 

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import sqlalchemy as sa
 from numpy.typing import NDArray
-from sqlalchemy.ext.asyncio import AsyncConnection
 
+from database import Session
 from models import EmbeddingSpace
 from models.types import Vector
-from repositories.search.contract import Mode, Ranked, check_mode
+from repositories.search.contract import Mode, Ranked, check_mode, rows_of
 from repositories.search.ranking import Ranking, RecallRanking
 
 NARROW = 5_000
@@ -179,6 +179,6 @@ def parameters(query: HybridQuery, ranking: Ranking | RecallRanking) -> dict[str
     }
 
 
-async def ask(connection: AsyncConnection, statement: sa.TextualSelect, values: Mapping[str, object]) -> Ranked:
-    rows = (await connection.execute(statement, values)).mappings().all()
+async def ask(session: Session, statement: sa.TextualSelect, values: Mapping[str, object]) -> Ranked:
+    rows = await rows_of(session, statement, values)
     return rows, all(row["complete"] for row in rows)

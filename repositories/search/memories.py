@@ -10,8 +10,8 @@ from datetime import datetime
 from functools import lru_cache
 
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncConnection
 
+from database import Session
 from models.types import UTCDateTime
 from repositories.search.contract import Ranked
 from repositories.search.hybrid import BM25, NARROW, RARITY, TOLD, HybridQuery, Pieces, ask, bound, limits, parameters
@@ -120,9 +120,7 @@ def statement(dialect: MemoryPieces, candidates: int, filters: tuple[str, ...]) 
     return bound(SQL.format(**pieces), RecallRanking, types, columns)
 
 
-async def rank(
-    connection: AsyncConnection, query: MemoryQuery, pieces: MemoryPieces, more: Mapping[str, object]
-) -> Ranked:
+async def rank(session: Session, query: MemoryQuery, pieces: MemoryPieces, more: Mapping[str, object]) -> Ranked:
     """Ask, in one statement. `more`: the parameters that one database alone has, or another `narrow`."""
     values = parameters(query, query.ranking) | {**query.filters, "now": query.now, "counted": NARROW + 1, **more}
-    return await ask(connection, statement(pieces, query.candidates, tuple(query.filters)), values)
+    return await ask(session, statement(pieces, query.candidates, tuple(query.filters)), values)

@@ -11,8 +11,8 @@ from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncConnection
 
+from database import Session
 from models.types import UTCDateTime
 from repositories.message_record import RECORD_COLUMNS
 from repositories.search.contract import Ranked
@@ -241,13 +241,11 @@ TYPES: dict[str, sa.types.TypeEngine[Any]] = {
 }
 
 
-async def rank(
-    connection: AsyncConnection, query: MessageQuery, pieces: MessagePieces, more: Mapping[str, object]
-) -> Ranked:
+async def rank(session: Session, query: MessageQuery, pieces: MessagePieces, more: Mapping[str, object]) -> Ranked:
     """Ask, in one statement. `more`: the parameters that one database alone has, or another `narrow`."""
     times = (query.since is not None, query.until is not None)
     form = statement(pieces, query.candidates, tuple(query.talks), len(query.roles), *times)
-    return await ask(connection, form, {**_values(query), **more})
+    return await ask(session, form, {**_values(query), **more})
 
 
 def _values(query: MessageQuery) -> dict[str, object]:

@@ -4,13 +4,9 @@ The two never meet in a plan: an index over half precision cannot answer a quest
 search is exact whatever the planner chooses.
 """
 
-from collections.abc import Sequence
-
-from sqlalchemy.engine import RowMapping
-from sqlalchemy.ext.asyncio import AsyncConnection
-
+from database import Session
 from models import Metric
-from repositories.search.contract import Found, VectorQuery
+from repositories.search.contract import Found, Rows, VectorQuery, rows_of
 from repositories.search.hybrid import NARROW
 from repositories.search.literals import space_literals
 from repositories.search.postgres_index import (
@@ -80,7 +76,7 @@ LEAST_CANDIDATES = 100
 """Half precision and the graph misplace neighbours by a little: so many more are asked, and ranked exactly."""
 
 
-async def nearest(connection: AsyncConnection, query: VectorQuery) -> Found:
+async def nearest(session: Session, query: VectorQuery) -> Found:
     """Exactly, in one statement; in a wide scope through the index of its space, in two, where it is ready.
 
     No filter leaves everything, which is wide; behind a filter the first rows are counted. The index knows nothing of
@@ -89,26 +85,29 @@ async def nearest(connection: AsyncConnection, query: VectorQuery) -> Found:
     """
     candidates = max(CANDIDATES_A_HIT * query.limit, LEAST_CANDIDATES)
     if query.mode == "auto" and query.filters:
-        found = await _if_narrow(connection, query, candidates)
+        found = await _if_narrow(session, query, candidates)
         if not found[0]["wide"]:
             return [row for row in found if row["id"] is not None], True
         through_index = found[0]["indexed"]
+        if through_index and session.only_reads:
+            # What sets the scan lasts as long as a transaction, and there was none.
+            through_index = await is_ready(session, query.source.table, query.space.id, candidates)
     else:
         through_index = query.mode != "exact" and await is_ready(
-            connection, query.source.table, query.space.id, candidates
+            session, query.source.table, query.space.id, candidates
         )
     if through_index:
-        statement = query.statement(approximate_sql(query), "vector")
+        statement = query.statement(approximate_sql(query), "vector", besides=("met",))
         values = {**query.filters, "vector": query.vector, "limit": query.limit, "candidates": candidates}
-        rows = (await connection.execute(statement, values)).mappings().all()
+        rows = await rows_of(session, statement, values)
         if rows and rows[0]["met"] == candidates:
             return rows, False
     statement = query.statement(exact_sql(query), "vector")
     values = {**query.filters, "vector": query.vector, "limit": query.limit}
-    return (await connection.execute(statement, values)).mappings(), True
+    return await rows_of(session, statement, values), True
 
 
-async def _if_narrow(connection: AsyncConnection, query: VectorQuery, candidates: int) -> Sequence[RowMapping]:
+async def _if_narrow(session: Session, query: VectorQuery, candidates: int) -> Rows:
     values = {
         **query.filters,
         **index_parameters(query.source.table, query.space.id, candidates),
@@ -117,8 +116,8 @@ async def _if_narrow(connection: AsyncConnection, query: VectorQuery, candidates
         "narrow": NARROW,
         "counted": NARROW + 1,
     }
-    statement = query.statement(_sql(EXACT_IF_NARROW, query), "vector")
-    return (await connection.execute(statement, values)).mappings().all()
+    statement = query.statement(_sql(EXACT_IF_NARROW, query), "vector", besides=("wide", "indexed"))
+    return await rows_of(session, statement, values)
 
 
 def exact_sql(query: VectorQuery) -> str:

@@ -4,8 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import TypeVar
 
-from sqlalchemy.ext.asyncio import AsyncConnection
-
+from database import Session
 from models import EmbeddingSpace, Metric
 from repositories.search.contract import Ranked
 from repositories.search.hybrid import EVERY_WORD, EVERYTHING, HybridQuery, Pieces
@@ -54,7 +53,7 @@ def with_vectors(
 
 
 async def through_index_or_exactly(
-    connection: AsyncConnection,
+    session: Session,
     query: HybridQuery,
     table: str,
     may_be_wide: bool,
@@ -69,7 +68,7 @@ async def through_index_or_exactly(
         query.space is not None
         and query.mode != "exact"
         and (query.mode == "approximate" or may_be_wide)
-        and await is_ready(connection, table, query.space.id, query.candidates)
+        and await is_ready(session, table, query.space.id, query.candidates)
     )
     rows, complete = await ask(through_index, {})
     if through_index and not complete and (not rows or rows[0]["met"] < query.candidates):

@@ -7,7 +7,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from database import Database
+from database import Database, Session
 from models import EmbeddingSpace, Metric
 from repositories.search.contract import IndexState, Progress, TableIndex
 from repositories.search.literals import MOST_INDEXED_DIMENSIONS, index_name, space_literals
@@ -48,7 +48,7 @@ WHERE indexrelid = to_regclass(:name) AND indisvalid
 """
 """A row, with the settings of the scan made until the unit ends, if the index is there; else nothing."""
 
-IF_READY = sa.text(READY)
+IF_READY = sa.text(READY).columns(sa.column("scan"), sa.column("ef_search"), sa.column("most_scanned"))
 
 EF_SEARCH = "1000"
 """The most there is: some milliseconds more than the least that finds what is near, for what is far."""
@@ -82,10 +82,9 @@ def index_parameters(table: str, space_id: UUID, candidates: int) -> dict[str, o
     }
 
 
-async def is_ready(connection: AsyncConnection, table: str, space_id: UUID, candidates: int) -> bool:
-    """Whether the space has its index of the table; the unit is set to use it well then."""
-    found = await connection.execute(IF_READY, index_parameters(table, space_id, candidates))
-    return found.first() is not None
+async def is_ready(session: Session, table: str, space_id: UUID, candidates: int) -> bool:
+    """Whether the space has its index of the table; the unit's transaction is set to use it well then."""
+    return bool(await session.fetch(IF_READY, index_parameters(table, space_id, candidates)))
 
 
 async def build_indexes(

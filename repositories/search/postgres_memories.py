@@ -2,8 +2,7 @@
 
 from collections.abc import Mapping
 
-from sqlalchemy.ext.asyncio import AsyncConnection
-
+from database import Session
 from repositories.search.contract import Ranked
 from repositories.search.memories import MemoryPieces, MemoryQuery, rank
 from repositories.search.postgres_hybrid import OF_CUT, WORDS, through_index_or_exactly, with_vectors
@@ -34,12 +33,12 @@ NEAR = """near AS MATERIALIZED (
 )"""
 
 
-async def memories(connection: AsyncConnection, query: MemoryQuery) -> Ranked:
+async def memories(session: Session, query: MemoryQuery) -> Ranked:
     """A scope without a conversation may be wide."""
 
     async def ask(approximate: bool, more: Mapping[str, object]) -> Ranked:
         pieces = with_vectors(PIECES, NEAR, "memory_embeddings", "memory_id", query.space, approximate)
-        return await rank(connection, query, pieces, {"words": list(query.words), **more})
+        return await rank(session, query, pieces, {"words": list(query.words), **more})
 
     wide = "conversation_id" not in query.filters
-    return await through_index_or_exactly(connection, query, "memory_embeddings", wide, ask)
+    return await through_index_or_exactly(session, query, "memory_embeddings", wide, ask)

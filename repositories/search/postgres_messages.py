@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncConnection
 
+from database import Session
 from repositories.search.contract import Ranked
 from repositories.search.messages import MessagePieces, MessageQuery, rank
 from repositories.search.postgres_hybrid import OF_CUT, WORDS, through_index_or_exactly, with_vectors
@@ -45,12 +45,12 @@ def holds(words: Sequence[str]) -> sa.ColumnElement[bool]:
     return sa.type_coerce(condition.bindparams(words=" ".join(words)).self_group(), sa.Boolean)
 
 
-async def messages(connection: AsyncConnection, query: MessageQuery) -> Ranked:
+async def messages(session: Session, query: MessageQuery) -> Ranked:
     """A scope without a conversation may be wide."""
 
     async def ask(approximate: bool, more: Mapping[str, object]) -> Ranked:
         pieces = with_vectors(PIECES, NEAR, "message_embeddings", "message_id", query.space, approximate)
-        return await rank(connection, query, pieces, {"words": list(query.words), **more})
+        return await rank(session, query, pieces, {"words": list(query.words), **more})
 
     wide = "conversation_id" not in query.talks
-    return await through_index_or_exactly(connection, query, "message_embeddings", wide, ask)
+    return await through_index_or_exactly(session, query, "message_embeddings", wide, ask)

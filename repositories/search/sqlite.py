@@ -5,10 +5,10 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from database import Database
+from database import Database, Session
 from models import EmbeddingSpace
 from repositories.search import hybrid
-from repositories.search.contract import Found, IndexState, Mode, Progress, TableIndex, VectorQuery
+from repositories.search.contract import Found, IndexState, Mode, Progress, TableIndex, VectorQuery, rows_of
 from repositories.search.sources import INDEXED
 from repositories.search.sqlite_memories import memories
 from repositories.search.sqlite_messages import holds, messages
@@ -27,7 +27,7 @@ ORDER BY hit.key
 """
 
 
-async def nearest(connection: AsyncConnection, query: VectorQuery) -> Found:
+async def nearest(session: Session, query: VectorQuery) -> Found:
     """A narrow scope is compared whole. What has no vector counts too where there is a filter."""
     source = query.source
     conditions = " AND ".join(source.filters[name][0] for name in query.filters)
@@ -42,7 +42,7 @@ async def nearest(connection: AsyncConnection, query: VectorQuery) -> Found:
         "scope": scope,
     }
     sql = NEAREST.format(nearest=call, columns=source.read, row_table=source.row_table.name)
-    rows = (await connection.execute(query.statement(sql, "vector", "space"), values)).mappings().all()
+    rows = await rows_of(session, query.statement(sql, "vector", "space", besides=("complete",)), values)
     return rows, all(row["complete"] for row in rows)
 
 

@@ -2,8 +2,7 @@
 
 from dataclasses import replace
 
-from sqlalchemy.ext.asyncio import AsyncConnection
-
+from database import Session
 from repositories.search.contract import Ranked
 from repositories.search.memories import MemoryPieces, MemoryQuery, rank
 from repositories.search.sources import MEMORIES
@@ -33,7 +32,7 @@ NEAR = Near(
 )
 
 
-async def memories(connection: AsyncConnection, query: MemoryQuery) -> Ranked:
+async def memories(session: Session, query: MemoryQuery) -> Ranked:
     near = replace(NEAR, conditions=" AND ".join(MEMORIES.filters[name][0] for name in query.filters))
     pieces = with_vectors(PIECES, near, "memory_id", query.space)
-    return await rank(connection, query, pieces, own_parameters(query, near))
+    return await rank(session, query, pieces, own_parameters(query, near))

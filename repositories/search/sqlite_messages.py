@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncConnection
 
+from database import Session
 from repositories.search.contract import Ranked
 from repositories.search.messages import MessagePieces, MessageQuery, rank
 from repositories.search.sqlite_hybrid import WORDS, Near, own_parameters, with_vectors
@@ -49,10 +49,10 @@ def holds(words: Sequence[str]) -> sa.ColumnElement[bool]:
     return sa.type_coerce(condition.self_group(), sa.Boolean)
 
 
-async def messages(connection: AsyncConnection, query: MessageQuery) -> Ranked:
+async def messages(session: Session, query: MessageQuery) -> Ranked:
     near = replace(NEAR, conditions=" AND ".join(_conditions(query)))
     pieces = with_vectors(PIECES, near, "message_id", query.space)
-    return await rank(connection, query, pieces, own_parameters(query, near))
+    return await rank(session, query, pieces, own_parameters(query, near))
 
 
 def _conditions(query: MessageQuery) -> Iterator[str]:

@@ -7,6 +7,7 @@ import pytest
 
 from benchmarks.calls import count_calls
 from database import Database
+from models import EmbeddingSpace
 from repositories import UnitOfWork
 
 Verb = Callable[[UnitOfWork, UUID], Awaitable[object]]
@@ -28,11 +29,18 @@ async def get_state(uow: UnitOfWork, talk: UUID) -> object:
     return await uow.states.get(talk, "city")
 
 
+async def recall(uow: UnitOfWork, talk: UUID) -> object:
+    return await uow.memories.recall([1.0, 0.5], conversation_id=talk, space=PLANE, limit=10)
+
+
+PLANE = EmbeddingSpace(id=UUID(int=1), name="plane", dimensions=2)
+
 COSTS: dict[Verb, tuple[bool, dict[str, tuple[int, int, int]]]] = {
     # verb: only reads, and by database: the most function calls, statements, and waits for the server or a thread
     append: (False, {"postgresql": (640, 1, 3), "sqlite": (670, 2, 3)}),
     history: (True, {"postgresql": (690, 1, 1), "sqlite": (730, 1, 1)}),
     set_state: (False, {"postgresql": (640, 1, 3), "sqlite": (550, 1, 2)}),
+    recall: (True, {"postgresql": (550, 1, 1), "sqlite": (500, 1, 1)}),
     get_state: (True, {"postgresql": (330, 1, 1), "sqlite": (330, 1, 1)}),
 }
 """Calls: what was counted, and a twentieth more, since Python and the drivers have releases too."""
@@ -77,4 +85,8 @@ async def a_talk(database: Database, *, messages: int) -> UUID:
         lines = ({"role": "user", "content": f"message {number}"} for number in range(messages))
         await uow.messages.append_many(talk.id, lines)
         await uow.states.set(talk.id, "city", "Bergen")
+        if await uow.embedding_spaces.count() == 0:
+            await uow.embedding_spaces.create(id=PLANE.id, name=PLANE.name, dimensions=PLANE.dimensions)
+        for number in range(20):
+            await uow.memories.remember("Oslo", conversation_id=talk.id, vector=[1.0, number], space=PLANE)
     return talk.id

@@ -154,6 +154,8 @@ async def test_changes_by_others_are_seen_and_a_reader_keeps_what_it_saw(
         ids = [(await uow.memories.remember(f"at {n}", vector=one(n), space=space)).id for n in range(15)]
     async with Database(fresh_url) as other, fresh_database.session() as reader:
         memories = MemoryRepository(reader)
+        # A recall alone would begin nothing, and see each time what is there.
+        await memories.count()
         seen = [(await memories.recall(one(n), space=space, limit=1))[0].content for n in range(15)]
         assert seen == [f"at {n}" for n in range(15)]
         async with UnitOfWork(other) as uow:
@@ -362,7 +364,12 @@ async def test_a_search_that_is_stopped_says_so(fresh_database: Database) -> Non
     space = await new_space(fresh_database)
     await fill(fresh_database, space)
     connection = register(sqlite3.connect(str(fresh_database.url.database)))
-    connection.create_function("stop", 1, lambda _: connection.interrupt() or 1)
+
+    def stop(_: object) -> bool:
+        connection.interrupt()
+        return True
+
+    connection.create_function("stop", 1, stop)
     sql = """
     WITH best AS MATERIALIZED (SELECT nearest_in('memory_embeddings', ?, ?, 'cosine', 3, 5000, 'stop(r.id)') AS found)
     SELECT hit.value FROM best, json_each(best.found, '$.hits') AS hit
