@@ -25,7 +25,8 @@ from repositories.validation import Row
 CONVERSATIONS = table_of(Conversation)
 MESSAGES = table_of(Message)
 
-AS_TEXT = [name for name, kind in COLUMNS.items() if isinstance(kind, sa.Uuid | UTCDateTime)]
+IDS = [name for name, kind in COLUMNS.items() if isinstance(kind, sa.Uuid)]
+TIMES = [name for name, kind in COLUMNS.items() if isinstance(kind, UTCDateTime)]
 
 Fate: TypeAlias = MessageRecord | StoreError
 Answer: TypeAlias = tuple[bool, int | None, int | None]
@@ -91,10 +92,13 @@ def _parameters(entries: Sequence[NewEntry], known: Container[UUID]) -> dict[str
             "episode_before": entry.episode_before,
             "is_stored": entry.row["id"] in known,
         }
-        for name in AS_TEXT:
+        for name in IDS:
+            message[name] = message[name].hex
+        for name in TIMES:
             if message[name] is not None:
-                message[name] = str(message[name])
-        messages.append(message)
+                message[name] = message[name].isoformat()
+        # What is left out is NULL: there is less to write and to read.
+        messages.append({name: value for name, value in message.items() if value is not None})
     ids = {entry.conversation_id for entry in entries}
     return {"messages": dump_json(messages), "conversations": list(ids)}
 

@@ -199,7 +199,7 @@ def statement(
     dialect: MessagePieces, candidates: int, talks: tuple[str, ...], roles: int, since: bool, until: bool
 ) -> sa.TextualSelect:
     """Built once for each form of a question."""
-    of_talk = " AND ".join(f"c.{name} = :talk_{name}" for name in talks).replace("c.conversation_id", "c.id") or "1 = 1"
+    of_talk = of_talks(talks)
     wanted = [f"s.role IN ({', '.join(f':role_{n}' for n in range(roles))})"] if roles else []
     wanted += ["s.sent_at >= :since"] if since else []
     wanted += ["s.sent_at < :until"] if until else []
@@ -230,6 +230,15 @@ def statement(
     return bound(SQL.format(**pieces), Ranking, TYPES, columns)
 
 
+def of_talks(talks: Sequence[str]) -> str:
+    """The condition on a conversation `c`, whose parameters `talk_values` has."""
+    return " AND ".join(f"c.{name} = :talk_{name}" for name in talks).replace("c.conversation_id", "c.id") or "1 = 1"
+
+
+def talk_values(talks: Mapping[str, object]) -> dict[str, object]:
+    return {f"talk_{name}": value for name, value in talks.items()}
+
+
 TYPES: dict[str, sa.types.TypeEngine[Any]] = {
     "since": UTCDateTime(),
     "until": UTCDateTime(),
@@ -255,7 +264,7 @@ def _values(query: MessageQuery) -> dict[str, object]:
         "days": query.time.days if query.time else 1.0,
         "period": YEAR_DAYS if query.time and query.time.yearly else NEVER_AGAIN,
     }
-    values |= {f"talk_{name}": value for name, value in query.talks.items()}
+    values |= talk_values(query.talks)
     values |= {f"role_{n}": role for n, role in enumerate(query.roles)}
     times = {"since": query.since, "until": query.until}
     return values | {name: value for name, value in times.items() if value is not None}

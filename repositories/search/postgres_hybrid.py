@@ -9,7 +9,7 @@ from models import EmbeddingSpace, Metric
 from repositories.search.contract import Ranked
 from repositories.search.hybrid import EVERY_WORD, EVERYTHING, HybridQuery, Pieces
 from repositories.search.literals import space_literals
-from repositories.search.postgres_index import OPERATORS, is_ready
+from repositories.search.postgres_index import OPERATORS, Scope, is_ready
 
 PiecesT = TypeVar("PiecesT", bound=Pieces)
 
@@ -52,23 +52,37 @@ def with_vectors(
     )
 
 
+async def _is_ready(
+    session: Session,
+    query: HybridQuery,
+    space: EmbeddingSpace,
+    table: str,
+    scope: Scope | None,
+    values: Mapping[str, object],
+) -> bool:
+    if scope is None or query.mode == "approximate":
+        return await is_ready(session, table, space.id, query.candidates)
+    return await is_ready(session, table, space.id, query.candidates, scope, values)
+
+
 async def through_index_or_exactly(
     session: Session,
     query: HybridQuery,
     table: str,
-    may_be_wide: bool,
+    scope: Scope | None,
+    values: Mapping[str, object],
     ask: Callable[[bool, Mapping[str, object]], Awaitable[Ranked]],
 ) -> Ranked:
     """Through the space's index where it is ready. Where it did not meet all candidates (the question is far from its
     scope, or the scope is small) the nearest are sought exactly, and for too few hits all of the scope is compared.
 
-    `ask(approximate, values)`.
+    `scope`, with its `values`: how many rows it has; None: it is narrow. `ask(approximate, values)`.
     """
     through_index = (
         query.space is not None
         and query.mode != "exact"
-        and (query.mode == "approximate" or may_be_wide)
-        and await is_ready(session, table, query.space.id, query.candidates)
+        and (query.mode == "approximate" or scope is not None)
+        and await _is_ready(session, query, query.space, table, scope, values)
     )
     rows, complete = await ask(through_index, {})
     if through_index and not complete and (not rows or rows[0]["met"] < query.candidates):

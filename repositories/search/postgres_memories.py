@@ -1,11 +1,14 @@
 """Memories on PostgreSQL."""
 
 from collections.abc import Mapping
+from functools import cache
 
 from database import Session
 from repositories.search.contract import Ranked
 from repositories.search.memories import MemoryPieces, MemoryQuery, rank
 from repositories.search.postgres_hybrid import OF_CUT, WORDS, through_index_or_exactly, with_vectors
+from repositories.search.postgres_index import EVERYWHERE, MIDDLING, Scope
+from repositories.search.sources import MEMORIES
 
 PIECES = MemoryPieces(
     words=WORDS,
@@ -40,5 +43,15 @@ async def memories(session: Session, query: MemoryQuery) -> Ranked:
         pieces = with_vectors(PIECES, NEAR, "memory_embeddings", "memory_id", query.space, approximate)
         return await rank(session, query, pieces, {"words": list(query.words), **more})
 
-    wide = "conversation_id" not in query.filters
-    return await through_index_or_exactly(session, query, "memory_embeddings", wide, ask)
+    scope = None if "conversation_id" in query.filters else _scope(tuple(query.filters))
+    return await through_index_or_exactly(session, query, "memory_embeddings", scope, query.filters, ask)
+
+
+@cache
+def _scope(filters: tuple[str, ...]) -> Scope:
+    if not filters:
+        return EVERYWHERE
+    conditions = " AND ".join(MEMORIES.filters[name][0] for name in filters)
+    first = f"SELECT 1 FROM conversation_memory AS r WHERE {conditions} LIMIT {MIDDLING + 1}"
+    types = tuple((name, MEMORIES.filters[name][1]) for name in filters)
+    return Scope(f"SELECT count(*) FROM ({first}) AS the_first", types)

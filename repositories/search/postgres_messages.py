@@ -1,13 +1,15 @@
 """Messages on PostgreSQL."""
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 
 import sqlalchemy as sa
 
 from database import Session
 from repositories.search.contract import Ranked
-from repositories.search.messages import MessagePieces, MessageQuery, rank
+from repositories.search.messages import TYPES, MessagePieces, MessageQuery, of_talks, rank, talk_values
 from repositories.search.postgres_hybrid import OF_CUT, WORDS, through_index_or_exactly, with_vectors
+from repositories.search.postgres_index import EVERYWHERE, Scope
 
 PIECES = MessagePieces(
     words=WORDS,
@@ -52,5 +54,15 @@ async def messages(session: Session, query: MessageQuery) -> Ranked:
         pieces = with_vectors(PIECES, NEAR, "message_embeddings", "message_id", query.space, approximate)
         return await rank(session, query, pieces, {"words": list(query.words), **more})
 
-    wide = "conversation_id" not in query.talks
-    return await through_index_or_exactly(session, query, "message_embeddings", wide, ask)
+    scope = None if "conversation_id" in query.talks else _scope(tuple(query.talks))
+    values = talk_values(query.talks)
+    return await through_index_or_exactly(session, query, "message_embeddings", scope, values, ask)
+
+
+@cache
+def _scope(talks: tuple[str, ...]) -> Scope:
+    """Its conversations know how many messages they have."""
+    if not talks:
+        return EVERYWHERE
+    types = {f"talk_{name}": TYPES.get(f"talk_{name}", sa.Text()) for name in talks}
+    return Scope(f"SELECT sum(c.message_count) FROM conversations AS c WHERE {of_talks(talks)}", tuple(types.items()))
