@@ -93,7 +93,7 @@ def _bars(place: "Axes", run: Run, found: Sequence[Figure]) -> None:
     place.invert_yaxis()
     place.axvline(1, color="black", linewidth=0.8)
     place.set_title(title(run), loc="left")
-    place.legend(loc="lower right", frameon=False)
+    place.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, frameon=False)
     place.spines[["top", "right"]].set_visible(False)
 
 
