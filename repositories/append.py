@@ -5,7 +5,7 @@ have no gap and come in the order of the locks; an id that is there already take
 """
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
 
@@ -130,6 +130,14 @@ def _bound(name: str, column: sa.Column[Any]) -> sa.BindParameter[Any]:
     return sa.bindparam(PARAMETERS[name], type_=column.type)
 
 
+EARLIEST = datetime.min.replace(microsecond=1, tzinfo=UTC)
+
+
+def before_gap(sent_at: datetime, gap: timedelta) -> datetime:
+    """Who spoke before this moment left a silence; as early as a time can be."""
+    return sent_at - gap if sent_at - EARLIEST > gap else EARLIEST
+
+
 class Places:
     """The places of messages that are appended together, and what they add to their conversation."""
 
@@ -146,7 +154,7 @@ class Places:
         self._position += 1
         message["position"] = self._position
         if not episode_given:
-            begins = self._episode == 0 or self._last_sent_at < message["sent_at"] - self._gap
+            begins = self._episode == 0 or self._last_sent_at < before_gap(message["sent_at"], self._gap)
             message["episode"] = self._episode + begins
         self._episode = max(self._episode, message["episode"])
         self._last_sent_at = message["sent_at"]

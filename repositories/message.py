@@ -10,7 +10,7 @@ from sqlalchemy.engine import RowMapping
 from database.errors import DuplicateError, NotFoundError
 from models import Conversation, EmbeddingSpace, Message, MessageEmbedding, utc_now
 from models.types import MAX_INTEGER, VectorLike
-from repositories.append import PARAMETERS, append_statement, counters_statement, stored_statement
+from repositories.append import PARAMETERS, append_statement, before_gap, counters_statement, stored_statement
 from repositories.base import BATCH, Condition, ReadRepository
 from repositories.embedder import Embedder, embed_texts, refuse_both
 from repositories.history import history_statement
@@ -76,7 +76,7 @@ class MessageRepository(MessageSearch, MessageTurns, ReadRepository[Message]):
         owner_id = self.session.owner_id
         values = {PARAMETERS[name]: value for name, value in row.items() if name in PARAMETERS}
         values[PARAMETERS["given_episode"]] = None if message.get("episode") is None else row["episode"]
-        values[PARAMETERS["episode_before"]] = row["sent_at"] - self.session.settings.episode_gap
+        values[PARAMETERS["episode_before"]] = before_gap(row["sent_at"], self.session.settings.episode_gap)
         if owner_id is not None:
             values[PARAMETERS["owner_id"]] = owner_id
         statement = append_statement(self.session.dialect_name, owner_id is not None)

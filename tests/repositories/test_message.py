@@ -335,3 +335,12 @@ async def test_entities_are_read_by_page(messages: MessageRepository, talk: Conv
         page = await messages.page(limit=2, after=page.next)
         seen += [row.id for row in page]
     assert seen == [record.id for record in reversed(stored)]
+
+
+async def test_the_first_hours_of_all_have_no_moment_before_them(
+    messages: MessageRepository, talk: Conversation
+) -> None:
+    early = datetime(1, 1, 1, 0, 30, tzinfo=UTC)
+    await messages.append(talk.id, role="user", content="x", sent_at=early)
+    await messages.append_many(talk.id, [{"role": "user", "content": "y", "sent_at": early}])
+    assert [message.episode for message in await messages.history(talk.id)] == [1, 1]
