@@ -60,6 +60,9 @@ class Remembered:
                 ]
         while len(self.ids) < rows:
             await self._store(min(CHUNK, rows - len(self.ids)))
+        if self.database.url.get_backend_name() == "postgresql":
+            # Else the limit's plan would be the one of an empty table until the server looks by itself.
+            await self.database.execute("ANALYZE conversation_memory, memory_embeddings")
 
     async def _store(self, count: int) -> None:
         random = np.random.default_rng(len(self.ids))

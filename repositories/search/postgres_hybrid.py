@@ -9,7 +9,7 @@ from models import EmbeddingSpace, Metric
 from repositories.search.contract import Ranked
 from repositories.search.hybrid import EVERY_WORD, EVERYTHING, HybridQuery, Pieces
 from repositories.search.literals import space_literals
-from repositories.search.postgres_index import OPERATORS, Scope, is_ready
+from repositories.search.postgres_index import EVERYWHERE, OPERATORS, Scope, is_ready
 
 PiecesT = TypeVar("PiecesT", bound=Pieces)
 
@@ -52,19 +52,6 @@ def with_vectors(
     )
 
 
-async def _is_ready(
-    session: Session,
-    query: HybridQuery,
-    space: EmbeddingSpace,
-    table: str,
-    scope: Scope | None,
-    values: Mapping[str, object],
-) -> bool:
-    if scope is None or query.mode == "approximate":
-        return await is_ready(session, table, space.id, query.candidates)
-    return await is_ready(session, table, space.id, query.candidates, scope, values)
-
-
 async def through_index_or_exactly(
     session: Session,
     query: HybridQuery,
@@ -78,11 +65,11 @@ async def through_index_or_exactly(
 
     `scope`, with its `values`: how many rows it has; None: it is narrow. `ask(approximate, values)`.
     """
+    scope = {"auto": scope, "exact": None, "approximate": EVERYWHERE}[query.mode]
     through_index = (
         query.space is not None
-        and query.mode != "exact"
-        and (query.mode == "approximate" or scope is not None)
-        and await _is_ready(session, query, query.space, table, scope, values)
+        and scope is not None
+        and await is_ready(session, table, query.space.id, query.candidates, scope, values)
     )
     rows, complete = await ask(through_index, {})
     if through_index and not complete and (not rows or rows[0]["met"] < query.candidates):
