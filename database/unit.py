@@ -109,8 +109,15 @@ class Unit:
         """Commit, which may be refused: then nothing is kept."""
         if self._savepoint is not None:
             await self._savepoint.commit()
-        elif self._connection is not None:
-            await self._commit_of_sqlalchemy(self._connection)
+            return
+        connection = self._connection
+        if self._engine.sync_engine.dispatch.commit and not (connection is not None and connection.in_transaction()):
+            # Somebody listens to commits, and SQLAlchemy tells of its own only.
+            connection = self.connection()
+            await connection.begin()
+        # It may have been asked for and not used: then it knows of no transaction, and the driver alone does.
+        if connection is not None and connection.in_transaction():
+            await self._commit_of_sqlalchemy(connection)
         else:
             try:
                 await self._driver.commit(self._pooled())

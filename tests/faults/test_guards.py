@@ -37,7 +37,8 @@ async def without_begin(database: Database, orders: Orders, conversation_id: UUI
     """Each statement of the step by itself, as the driver has it before somebody says BEGIN IMMEDIATE."""
     engines, bare = database._engines, copy(database)
     assert engines is not None
-    bare._engines = replace(engines, writer=engines.autocommit)
+    through_sqlalchemy = replace(engines.driver, is_direct=False)  # type: ignore[type-var]  # each database's is one
+    bare._engines = replace(engines, writer=engines.autocommit, driver=through_sqlalchemy)
     async with UnitOfWork(bare) as uow:
         await contention.raise_state(uow, conversation_id)
     return await write_unit(database, orders, conversation_id)

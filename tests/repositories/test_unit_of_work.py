@@ -4,6 +4,8 @@ import asyncio
 from uuid import UUID
 
 import pytest
+import sqlalchemy as sa
+from sqlalchemy import event
 
 from database import Database
 from database.errors import DuplicateError, NotConnectedError, ReadOnlyError, TransactionError
@@ -110,3 +112,35 @@ async def test_one_that_only_reads_writes_nothing_and_waits_for_no_writer(fresh_
 async def said(database: Database, conversation_id: UUID) -> None:
     async with UnitOfWork(database) as uow:
         await uow.messages.append(conversation_id, role="user", content="I live in Oslo.")
+
+
+async def test_what_is_sent_straight_is_kept_beside_a_connection_that_nothing_used(fresh_database: Database) -> None:
+    async with UnitOfWork(fresh_database) as uow:
+        talk = await uow.conversations.create(title="x")
+    async with UnitOfWork(fresh_database) as uow:
+        await uow.session.core()
+        await uow.messages.append(talk.id, role="user", content="before it")
+    async with UnitOfWork(fresh_database) as uow:
+        await uow.messages.append(talk.id, role="user", content="after it")
+        await uow.memories.create_many([])
+        await uow.session.core()
+    async with UnitOfWork(fresh_database) as uow:
+        assert [said.content for said in await uow.messages.history(talk.id)] == ["before it", "after it"]
+
+
+async def test_who_listens_to_commits_hears_each(fresh_database: Database) -> None:
+    heard: list[sa.Connection] = []
+    async with UnitOfWork(fresh_database) as uow:
+        talk = await uow.conversations.create(title="x")
+    hear = heard.append
+    event.listen(sa.Engine, "commit", hear)
+    try:
+        await said(fresh_database, talk.id)
+        async with UnitOfWork(fresh_database) as uow:
+            await uow.session.core()
+            await uow.messages.append(talk.id, role="user", content="x")
+    finally:
+        event.remove(sa.Engine, "commit", hear)
+    assert len(heard) == 2
+    async with UnitOfWork(fresh_database) as uow:
+        assert len(await uow.messages.history(talk.id)) == 2
