@@ -113,7 +113,7 @@ def draw_growth(runs: Sequence[Run]) -> "Drawing":
                 place.plot(*zip(*points, strict=True), marker="o", color=colour, label=GROWTH[key])
         place.set(xscale="log", yscale="log", xlabel="rows", title=title(run))
         place.yaxis.set_major_formatter("{x:g}")
-        place.yaxis.set_minor_formatter("{x:g}")
+        place.yaxis.set_minor_formatter("")
         place.set_ylim(0.1, 100)
         place.grid(alpha=0.3)
         place.legend(frameon=False)
