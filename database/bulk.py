@@ -1,23 +1,23 @@
 """Many new rows, a statement a batch: a column is made ready for the driver at once, not each value of each row."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Self
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Dialect
 from sqlalchemy.ext.asyncio import AsyncConnection
+
+from database.prepared import Convert, Prepared
 
 TARGET = "persona_store_bulk_target"
 """The execution option of a bulk INSERT: an engine may have a faster way to the same end."""
 
 FEW = 16
 """A column with so few objects, as a kind or a key that all rows share has, is converted once for each of them."""
-
-Processor = Callable[[Any], Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +33,6 @@ class Target:
         """No record: the end of an iterator over records."""
         self.sent.set()
         yield from ()
-
-
-class _Insert(NamedTuple):
-    text: str
-    columns: Sequence[str]
-    processors: Sequence[Processor | None]
 
 
 class BulkInsert:
@@ -62,12 +56,12 @@ class BulkInsert:
             return
         columns = [
             _for_driver([row[name] for row in rows], process)
-            for name, process in zip(self._insert.columns, self._insert.processors, strict=True)
+            for name, process in zip(self._insert.names, self._insert.converts, strict=True)
         ]
         records = list(zip(*columns, strict=True))
         await self.done()
-        target = Target(self._table.name, self._insert.columns, self._table.schema)
-        statement = self._connection.exec_driver_sql(self._insert.text, records, execution_options={TARGET: target})
+        target = Target(self._table.name, self._insert.names, self._table.schema)
+        statement = self._connection.exec_driver_sql(self._insert.sql, records, execution_options={TARGET: target})
         self._storing = asyncio.ensure_future(statement)
         self._storing.add_done_callback(lambda _: target.sent.set())
         await target.sent.wait()
@@ -89,15 +83,12 @@ class BulkInsert:
 
 
 @lru_cache(maxsize=256)
-def _insert_into(table: sa.Table, dialect: Dialect) -> _Insert:
-    compiled = sa.insert(table).compile(dialect=dialect, column_keys=[column.name for column in table.columns])
-    assert isinstance(compiled, sa.sql.compiler.SQLCompiler)
-    assert compiled.positiontup is not None
-    types = [table.columns[name].type.dialect_impl(dialect) for name in compiled.positiontup]
-    return _Insert(str(compiled), tuple(compiled.positiontup), [kind.bind_processor(dialect) for kind in types])
+def _insert_into(table: sa.Table, dialect: Dialect) -> Prepared:
+    """Of every column."""
+    return Prepared(sa.insert(table), dialect)
 
 
-def _for_driver(values: Sequence[object], process: Processor | None) -> Sequence[object]:
+def _for_driver(values: Sequence[object], process: Convert | None) -> Sequence[object]:
     if process is None:
         return values
     objects = dict(zip(map(id, values), values, strict=True))

@@ -13,7 +13,7 @@ from sqlalchemy.engine import Connection, Engine, ExceptionContext
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from database import postgres, sqlite
-from database.errors import TransactionError
+from database.errors import STATEMENT_FAILED, TransactionError
 from database.health import Damage, IndexedColumns, VectorSupport
 from database.settings import Settings
 from database.sqlite_connection import StatementCancelled
@@ -138,7 +138,7 @@ def _listen(engine: Engine, slow_query_ms: float) -> None:
     def starts(connection: Connection, cursor: Any, statement: str, values: Any, context: Any, many: bool) -> None:
         # PostgreSQL refuses to go on after a failed statement, SQLite would: one rule for both.
         if is_broken(connection):
-            raise TransactionError("a statement of this unit has failed; expect failures inside nested()")
+            raise TransactionError(STATEMENT_FAILED)
         connection.info[STARTED] = time.perf_counter()
 
     @event.listens_for(engine, "after_cursor_execute")

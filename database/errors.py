@@ -35,6 +35,9 @@ class ReadOnlyError(StoreError):
     """A write in a unit that was opened for reading."""
 
 
+STATEMENT_FAILED = "a statement of this unit has failed; expect failures inside nested()"
+
+
 class TransactionError(StoreError):
     """A unit of work was used against its rules, or goes on after a statement of it has failed."""
 

@@ -16,7 +16,7 @@ LEAST_ROWS = 50
 
 
 def copy_bulk_inserts(engine: AsyncEngine) -> None:
-    """Send what `insert_many` gives to this engine as COPY, where it is many rows."""
+    """Send what `BulkInsert` gives to this engine as COPY, where it is many rows."""
     event.listen(engine.sync_engine, "do_executemany", _copy)
 
 

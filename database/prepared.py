@@ -21,7 +21,7 @@ MOST_IDS = 1_000
 class Prepared:
     """Of a statement that is built once and sent often. What SQLAlchemy does for it at each call is done here once."""
 
-    __slots__ = ("_defaults", "_names", "_readers", "_writers", "sql")
+    __slots__ = ("_defaults", "_readers", "_writers", "converts", "names", "sql")
 
     def __init__(self, statement: Statement, dialect: Dialect) -> None:
         compiled = statement.compile(dialect=dialect)
@@ -30,18 +30,19 @@ class Prepared:
         if any(unfinished) or compiled.literal_execute_params:
             raise ValueError("the statement has values that only each call could make")
         self.sql = compiled.string
-        self._names = tuple(compiled.positiontup or ())
+        self.names = tuple(compiled.positiontup or ())
+        """Of the parameters, in the order of the placeholders; `converts`: what their types do to the values."""
         self._defaults = {name: bind.value for name, bind in compiled.binds.items() if not bind.required}
-        types = [compiled.binds[name].type.dialect_impl(dialect) for name in self._names]
-        converts = [kind.bind_processor(dialect) for kind in types]
-        self._writers = tuple((n, convert) for n, convert in enumerate(converts) if convert is not None)
+        types = [compiled.binds[name].type.dialect_impl(dialect) for name in self.names]
+        self.converts = tuple(kind.bind_processor(dialect) for kind in types)
+        self._writers = tuple((n, convert) for n, convert in enumerate(self.converts) if convert is not None)
         readers = [_reader(column.type, dialect) for column in statement.exported_columns]
         self._readers = tuple((n, convert) for n, convert in enumerate(readers) if convert is not None)
 
     def values(self, given: Mapping[str, object]) -> list[object]:
         """In the order of the placeholders; raises KeyError for one that is missing."""
         known: Mapping[str, object] = {**self._defaults, **given} if self._defaults else given
-        values = [known[name] for name in self._names]
+        values = [known[name] for name in self.names]
         for place, convert in self._writers:
             values[place] = convert(values[place])
         return values

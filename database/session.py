@@ -10,7 +10,7 @@ from sqlalchemy.exc import PendingRollbackError
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from database.errors import StoreError, TransactionError
+from database.errors import STATEMENT_FAILED, StoreError, TransactionError
 from database.prepared import Statement
 from database.settings import Settings
 from database.unit import Unit
@@ -73,9 +73,7 @@ class Session(AsyncSession):
                     await self.flush()
                 await self.connection()
             except PendingRollbackError as error:
-                raise TransactionError(
-                    "a statement of this unit has failed; expect failures inside nested()"
-                ) from error
+                raise TransactionError(STATEMENT_FAILED) from error
 
     async def fetch(self, statement: Statement, values: Mapping[str, object]) -> Sequence[Sequence[Any]]:
         """The rows of a statement that is built once and sent often, as lists in the order of its columns."""

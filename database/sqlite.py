@@ -62,7 +62,7 @@ class Direct:
         self, connection: Any, sql: str, values: Sequence[object], *, begins: bool
     ) -> Sequence[Sequence[Any]]:
         driver: StoppableConnection = connection.driver_connection
-        if not driver.has_begun:
+        if not driver.will_begin:
             driver.limit = self.limit
             if begins:
                 driver.begin(*_begin({}, self.in_memory))
@@ -138,7 +138,7 @@ def _create_engine(url: sa.URL, settings: Settings, pool_size: int, max_overflow
         options = connection.get_execution_options()
         driver = _driver(connection)
         driver.limit = 0 if options.get(AUTOCOMMIT, False) else settings.statement_timeout_ms / 1000
-        if not driver.has_begun:
+        if not driver.will_begin:
             driver.begin(*_begin(options, is_memory(url)))
 
     return engine

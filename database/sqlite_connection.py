@@ -79,7 +79,8 @@ class StoppableConnection(aiosqlite.Connection):
         self._thread.daemon = True
 
     @property
-    def has_begun(self) -> bool:
+    def will_begin(self) -> bool:
+        """Or has: BEGIN was sent, or waits for the next statement."""
         return bool(self._pending) or self.in_transaction
 
     def begin(self, *statements: str) -> None:

@@ -16,6 +16,7 @@ import numpy as np
 Numbers = np.ndarray[Any, np.dtype[np.int64]]
 Bits = np.ndarray[Any, np.dtype[np.uint64]]
 Vector = np.ndarray[Any, np.dtype[np.float32]]
+Vectors = np.ndarray[Any, np.dtype[np.float32]]
 Counts = np.ndarray[Any, np.dtype[np.uint16]]
 Ids = np.ndarray[Any, np.dtype[np.bytes_]]
 
@@ -81,18 +82,23 @@ class Signatures:
         blocks = []
         while rows := cursor.fetchmany(BLOCK):
             vectors = np.frombuffer(b"".join(row[2] for row in rows), dtype="<f4").reshape(len(rows), -1)
-            vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-            if centre is None:
-                centre = vectors.mean(axis=0)
-            scales = np.abs(vectors).max(axis=1) / np.float32(127)
-            codes = np.rint(vectors / scales[:, None]).astype(np.int8)
-            # Rounding: a sum rounds once for each dimension, here and where the codes are multiplied.
-            errors = np.linalg.norm(vectors - codes * scales[:, None], axis=1) + 2 * ROUNDING * (centre.size + 4)
             numbers = np.array([row[0] for row in rows], dtype=np.int64)
             ids = np.array([row[1] for row in rows], dtype="S32")
-            bits = packed(vectors >= centre)
-            blocks.append(cls(centre, numbers, ids, bits, codes, scales, errors.astype(np.float32)))
+            blocks.append(cls.of(numbers, ids, vectors, centre))
+            centre = blocks[0].centre
         return cls.joined(blocks) if blocks else cls.none(centre)
+
+    @classmethod
+    def of(cls, numbers: Numbers, ids: Ids, vectors: Vectors, centre: Vector | None = None) -> "Signatures":
+        """Of vectors, a row each, of any length; without a centre, it is theirs."""
+        vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+        if centre is None:
+            centre = vectors.mean(axis=0)
+        scales = np.abs(vectors).max(axis=1) / np.float32(127)
+        codes = np.rint(vectors / scales[:, None]).astype(np.int8)
+        # Rounding: a sum rounds once for each dimension, here and where the codes are multiplied.
+        errors = np.linalg.norm(vectors - codes * scales[:, None], axis=1) + 2 * ROUNDING * (centre.size + 4)
+        return cls(centre, numbers, ids, packed(vectors >= centre), codes, scales, errors.astype(np.float32))
 
     @classmethod
     def none(cls, centre: Vector | None) -> "Signatures":

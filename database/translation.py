@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from sqlalchemy import exc as sa_exc
 
 from database.errors import (
+    STATEMENT_FAILED,
     CheckError,
     ConfigurationError,
     ConflictError,
@@ -64,7 +65,7 @@ UNAVAILABLE: dict[str, type[UnavailableError]] = {
 STATEMENT_FAULTS: dict[str, tuple[type[StoreError], str]] = {
     "25006": (ReadOnlyError, "this unit only reads; write in transaction() or a UnitOfWork"),
     "SQLITE_READONLY": (ReadOnlyError, "this unit only reads; write in transaction() or a UnitOfWork"),
-    "25P02": (TransactionError, "a statement of this unit has failed; expect failures inside nested()"),
+    "25P02": (TransactionError, STATEMENT_FAILED),
     "42P01": (NotMigratedError, "a table is missing; run `alembic upgrade head`"),
     "28P01": (ConfigurationError, "the server refused the login"),
     "28000": (ConfigurationError, "the server refused the login"),
@@ -99,7 +100,7 @@ def _translated(error: BaseException, disconnected: bool) -> StoreError | None:
     if isinstance(error, sa_exc.TimeoutError):
         return PoolTimeoutError()
     if isinstance(error, sa_exc.PendingRollbackError):
-        return TransactionError("a statement of this unit has failed; expect failures inside nested()")
+        return TransactionError(STATEMENT_FAILED)
     if isinstance(error, sa_exc.InvalidRequestError):
         return InvalidInputError("params", "do not name all that the statement asks for")
     code = _code(error)

@@ -14,7 +14,7 @@ from sqlalchemy.pool import PoolProxiedConnection
 from sqlalchemy.util import greenlet_spawn
 
 from database.engine import BROKEN, Driver, in_our_words, is_broken, log_if_slow
-from database.errors import TransactionError
+from database.errors import STATEMENT_FAILED, TransactionError
 from database.prepared import Prepared, Statement
 
 MOST_PREPARED = 1_000
@@ -86,7 +86,7 @@ class Unit:
             result = await self.connection().execute(statement, values)
             return result.all() if result.returns_rows else []
         if self.is_broken:
-            raise TransactionError("a statement of this unit has failed; expect failures inside nested()")
+            raise TransactionError(STATEMENT_FAILED)
         if self.only_reads and not reads:
             # Its transaction knows that it is one.
             self.connection()
@@ -95,10 +95,10 @@ class Unit:
             if len(self._prepared) >= MOST_PREPARED:
                 self._prepared.clear()
             prepared = self._prepared[statement] = Prepared(statement, self._engine.dialect)
-        given = prepared.values(values)
         begins = not (self.only_reads and reads)
         started = time.perf_counter()
         try:
+            given = prepared.values(values)
             found = await self._driver.fetch(self._pooled(), prepared.sql, given, begins=begins)
         except BaseException as error:
             await self._refused(error, prepared.sql)

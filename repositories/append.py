@@ -26,6 +26,7 @@ GIVEN = [column.name for column in MESSAGES.columns if column.name not in COMPUT
 """Columns whose values the caller's parameters give; the others come from the conversation's row."""
 
 STORED = [*RECORD_COLUMNS, MESSAGES.c.fingerprint]
+"""A record, and what tells whether it is the same message that comes again."""
 
 
 PARAMETERS = {

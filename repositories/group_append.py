@@ -15,9 +15,9 @@ from database import Session
 from database.errors import DuplicateError, NotFoundError, StoreError
 from models import Conversation, Message
 from models.types import UTCDateTime, dump_json
-from repositories.append import PARAMETERS, Places, counters_statement
+from repositories.append import PARAMETERS, STORED, Places, counters_statement
 from repositories.group_statement import COLUMNS, group_statement
-from repositories.message_record import RECORD_COLUMNS, MessageRecord, record_of
+from repositories.message_record import MessageRecord, record_of
 from repositories.ownership import table_of
 from repositories.upsert import writes_in_cte
 from repositories.validation import Row
@@ -136,7 +136,7 @@ def _counted(entry: NewEntry) -> dict[str, object]:
 
 @cache
 def stored_statement() -> sa.Select[Any]:
-    return sa.select(*RECORD_COLUMNS, MESSAGES.c.fingerprint).where(_among(MESSAGES.c.id))
+    return sa.select(*STORED).where(_among(MESSAGES.c.id))
 
 
 @cache

@@ -12,10 +12,10 @@ from database import Session
 from database.bulk import BulkInsert
 from database.errors import DuplicateError, NotFoundError
 from models import Conversation, EmbeddingSpace, Message, MessageEmbedding
-from repositories.append import Places
+from repositories.append import STORED, Places
 from repositories.base import BATCH, Condition
 from repositories.embedder import Embedder, embed_texts, refuse_both
-from repositories.message_record import RECORD_COLUMNS, MessageRecord, new_messages, record_of
+from repositories.message_record import MessageRecord, new_messages, record_of
 from repositories.ownership import table_of, writable
 from repositories.validation import Row
 from repositories.vectors import store_new_vectors, store_vectors, valid_vectors
@@ -111,9 +111,7 @@ class MessageAppend:
     async def _stored(self, conversation_id: UUID, ids: Sequence[UUID]) -> dict[UUID, dict[Any, Any]]:
         if not ids:
             return {}
-        statement = sa.select(*RECORD_COLUMNS, MESSAGES.c.fingerprint).where(
-            MESSAGES.c.conversation_id == conversation_id, MESSAGES.c.id.in_(ids)
-        )
+        statement = sa.select(*STORED).where(MESSAGES.c.conversation_id == conversation_id, MESSAGES.c.id.in_(ids))
         rows = (await (await self.session.core()).execute(statement)).mappings()
         return {row["id"]: dict(row) for row in rows}
 

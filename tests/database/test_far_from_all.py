@@ -2,18 +2,9 @@
 
 import numpy as np
 
-from database.sqlite_signatures import FAR_POOL, Signatures, candidates, packed
+from database.sqlite_signatures import FAR_POOL, Signatures, candidates
 
 ROWS, DIMENSIONS, MOST = 20_000, 384, 500
-
-
-def held(vectors: np.ndarray[tuple[int, int], np.dtype[np.float32]]) -> Signatures:
-    centre = vectors[:1_000].mean(axis=0)
-    scales = np.abs(vectors).max(axis=1) / np.float32(127)
-    codes = np.rint(vectors / scales[:, None]).astype(np.int8)
-    errors = np.linalg.norm(vectors - codes * scales[:, None], axis=1).astype(np.float32)
-    ids = np.array([b"%032d" % number for number in range(len(vectors))], dtype="S32")
-    return Signatures(centre, np.arange(len(vectors)), ids, packed(vectors >= centre), codes, scales, errors)
 
 
 def test_the_nearest_of_a_far_question_are_among_its_candidates() -> None:
@@ -21,7 +12,8 @@ def test_the_nearest_of_a_far_question_are_among_its_candidates() -> None:
     crowds = random.standard_normal((50, DIMENSIONS), dtype=np.float32)
     vectors = crowds[random.integers(50, size=ROWS)] + random.standard_normal((ROWS, DIMENSIONS), dtype=np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    part = held(vectors)
+    ids = np.array([b"%032d" % number for number in range(ROWS)], dtype="S32")
+    part = Signatures.of(np.arange(ROWS), ids, vectors)
     near, far = vectors[7], random.standard_normal(DIMENSIONS, dtype=np.float32)
 
     def found(question: np.ndarray[tuple[int], np.dtype[np.float32]]) -> tuple[int, int]:
