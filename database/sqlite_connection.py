@@ -12,18 +12,17 @@ import time
 import weakref
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Generic, ParamSpec, Self, TypeVar
+from typing import Any, Generic, ParamSpec, TypeVar
 
 import aiosqlite
+
+from database.sqlite_cursor import StepCursor, all_rows
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 AGAIN = 0.05
 """Seconds. While its thread has not come to the statement, there is nothing to stop."""
-
-AT_ONCE = 1_000
-"""Rows that are read in the step of their statement; of more, memory stays flat for who reads them one by one."""
 
 
 class StatementCancelled(Exception):
@@ -91,8 +90,8 @@ class StoppableConnection(aiosqlite.Connection):
         """The rows of one statement."""
 
         def work() -> list[Any]:
-            self._send_pending()
-            return _all_of(self._conn.execute(sql, values))
+            self.send_pending()
+            return all_rows(self._conn.execute(sql, values))
 
         return await self.do(work)
 
@@ -168,7 +167,7 @@ class StoppableConnection(aiosqlite.Connection):
             self._step = None
         return step.result
 
-    def _send_pending(self) -> None:
+    def send_pending(self) -> None:
         """In the thread. How long BEGIN waits for another process that writes is for busy_timeout to say."""
         pending, self._pending = self._pending, ()
         for statement in pending:
@@ -191,90 +190,6 @@ class StoppableConnection(aiosqlite.Connection):
             self._connection.interrupt()
             left = AGAIN
         self._step.get_loop().call_later(left, _ring, weakref.ref(self))
-
-
-class StepCursor:
-    """A cursor as SQLAlchemy needs it. Its first rows come with the statement, and mostly there are no others."""
-
-    arraysize = 1
-    description: Any = None
-    rowcount = -1
-    lastrowid: int | None = None
-
-    def __init__(self, connection: StoppableConnection) -> None:
-        self._connection = connection
-        self._open: sqlite3.Cursor | None = None
-        self._rows: list[Any] = []
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def execute(self, sql: str, values: Sequence[object] = ()) -> Self:
-        def work() -> None:
-            cursor = self._begun()
-            try:
-                cursor.execute(sql, values)
-                self.description = cursor.description
-                if self.description is not None:
-                    self._rows = cursor.fetchmany(AT_ONCE)
-                self.rowcount, self.lastrowid = cursor.rowcount, cursor.lastrowid
-            except BaseException:
-                # Else it would keep its lock until the garbage collector finds it.
-                cursor.close()
-                raise
-            if len(self._rows) < AT_ONCE:
-                cursor.close()
-            else:
-                self._open = cursor
-
-        await self._connection.do(work)
-        return self
-
-    async def executemany(self, sql: str, rows: Sequence[Sequence[object]]) -> Self:
-        def work() -> None:
-            cursor = self._begun()
-            try:
-                cursor.executemany(sql, rows)
-                self.rowcount = cursor.rowcount
-            finally:
-                cursor.close()
-
-        await self._connection.do(work)
-        return self
-
-    async def fetchall(self) -> list[Any]:
-        rows, self._rows = self._rows, []
-        if self._open is not None:
-            rows += await self._connection.do(partial(_all_of, self._open))
-            self._open = None
-        return rows
-
-    async def fetchmany(self, size: int | None = None) -> list[Any]:
-        wanted = size or self.arraysize
-        if len(self._rows) < wanted and self._open is not None:
-            self._rows += await self._connection.do(partial(self._open.fetchmany, wanted - len(self._rows)))
-        rows, self._rows = self._rows[:wanted], self._rows[wanted:]
-        return rows
-
-    async def fetchone(self) -> Any:
-        rows = await self.fetchmany(1)
-        return rows[0] if rows else None
-
-    async def close(self) -> None:
-        cursor, self._open = self._open, None
-        if cursor is not None:
-            await self._connection.do(cursor.close, limited=False, closes=True)
-
-    def _begun(self) -> sqlite3.Cursor:
-        self._connection._send_pending()
-        return self._connection._conn.cursor()
-
-
-def _all_of(cursor: sqlite3.Cursor) -> list[Any]:
-    try:
-        return cursor.fetchall()
-    finally:
-        cursor.close()
 
 
 def _ring(reference: "weakref.ref[StoppableConnection]") -> None:

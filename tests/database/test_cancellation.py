@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from database import Database, Health, Settings
-from database.sqlite_connection import StepCursor
+from database.sqlite_cursor import StepCursor
 from tests.support import on_postgresql, on_sqlite
 
 ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
