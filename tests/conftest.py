@@ -20,6 +20,7 @@ from tests.support import (
     SqliteCopies,
     Statements,
     count_statements,
+    migrated_copy,
 )
 
 if TYPE_CHECKING:
@@ -92,10 +93,8 @@ def copies(backend: str, request: pytest.FixtureRequest) -> Copies:
 @pytest.fixture(scope="session")
 async def database(copies: Copies) -> AsyncIterator[Database]:
     """One migrated database for all tests that undo what they do; see `session`."""
-    url = await copies.migrated()
-    async with Database(url) as database:
+    async with migrated_copy(copies) as database:
         yield database
-    await copies.drop(url)
 
 
 @pytest.fixture

@@ -2,8 +2,8 @@
 
 import re
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 from uuid import uuid4
@@ -41,6 +41,15 @@ class Copies(Protocol):
     async def drop(self, url: str) -> None:
         """Remove a database that was made here, whoever still uses it."""
         ...
+
+
+@asynccontextmanager
+async def migrated_copy(copies: Copies) -> AsyncIterator[Database]:
+    """A new database at the newest revision, connected; removed at the end."""
+    url = await copies.migrated()
+    async with Database(url) as database:
+        yield database
+    await copies.drop(url)
 
 
 class SqliteCopies:

@@ -17,18 +17,9 @@ from database.errors import (
     TransactionError,
 )
 from repositories import MessageRecord, MessageWriter, UnitOfWork
-from tests.support import Copies, Statements, on_sqlite
+from tests.support import Statements, on_sqlite
 
 Counted = Callable[[], AbstractContextManager[Statements]]
-
-
-@pytest.fixture(scope="module")
-async def store(copies: Copies) -> AsyncIterator[Database]:
-    """Where commits are real; each test makes its own conversations."""
-    url = await copies.migrated()
-    async with Database(url) as database:
-        yield database
-    await copies.drop(url)
 
 
 async def new_talks(database: Database, count: int, *, owner_id: str | None = None) -> list[UUID]:

@@ -1,20 +1,17 @@
 """A group of appends leaves what the same appends leave one after the other, whatever is among them."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
 from uuid import UUID, uuid4
 
 import hypothesis.strategies as st
-import pytest
 from hypothesis import given, settings
 
 from database import Database
 from database.errors import StoreError
 from repositories import MessageRecord, MessageWriter, UnitOfWork
-from tests.support import Copies
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 TALKS = 3
@@ -42,14 +39,6 @@ appends = st.fixed_dictionaries(
 )
 scripts = st.lists(st.lists(appends, min_size=8, max_size=12), min_size=2, max_size=2)
 numbers = count(1)
-
-
-@pytest.fixture(scope="module")
-async def store(copies: Copies) -> AsyncIterator[Database]:
-    url = await copies.migrated()
-    async with Database(url) as database:
-        yield database
-    await copies.drop(url)
 
 
 class Side:
