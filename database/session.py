@@ -4,12 +4,13 @@ import inspect
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from sqlalchemy.exc import PendingRollbackError
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from database.entities import MOST, Entities, attached
 from database.errors import STATEMENT_FAILED, StoreError, TransactionError
 from database.prepared import Statement
 from database.settings import Settings
@@ -18,6 +19,8 @@ from database.unit import Unit
 logger = logging.getLogger(__name__)
 
 Hook: TypeAlias = Callable[[], object] | Callable[[], Awaitable[object]]
+
+T = TypeVar("T")
 
 MADE_LATER = ("sync_session", "_proxied", "_async_bind", "_async_binds")
 """What SQLAlchemy's session has besides its class."""
@@ -35,6 +38,7 @@ class Session(AsyncSession):
         """The owner whose rows alone this session sees; None: every row."""
         self.settings = settings
         self._hooks: list[Hook] = []
+        self._made = Entities()
 
     if not TYPE_CHECKING:
 
@@ -42,6 +46,7 @@ class Session(AsyncSession):
             if name not in MADE_LATER:
                 raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
             super().__init__(self.unit.connection(), expire_on_commit=False, join_transaction_mode="rollback_only")
+            self._made.give_to(self.sync_session)
             return getattr(self, name)
 
     @property
@@ -67,7 +72,7 @@ class Session(AsyncSession):
 
     async def flush_pending(self) -> None:
         """Raises TransactionError where an earlier flush has failed."""
-        if self.has_entities:
+        if self.has_entities or (self._made and self._made.are_changed()):
             try:
                 if self.new or self.dirty or self.deleted:
                     await self.flush()
@@ -84,6 +89,12 @@ class Session(AsyncSession):
         """`fetch` of one that writes nothing: alone in a unit that only reads it needs no transaction."""
         await self.flush_pending()
         return await self.unit.fetch(statement, values, reads=True)
+
+    def entity(self, model: type[T], values: Mapping[str, Any]) -> T:
+        """What the session has of a row that `fetch` gave, by the names of all its columns, as if it had read it."""
+        if self.has_entities or len(self._made) >= MOST:
+            return attached(self.sync_session, model, values)
+        return self._made.hold(model, values)
 
     async def end(self, *, keep: bool) -> None:
         """Called once by the database: commit, or not, and give the connection back."""

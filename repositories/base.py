@@ -1,20 +1,21 @@
 """What most repositories can write besides: the bulk path, updates, deletes, locks. Flushes, and never commits."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cache
 from itertools import islice
 from typing import ClassVar
 from uuid import UUID
 
 import sqlalchemy as sa
-from sqlalchemy.sql.dml import ReturningInsert
 from sqlmodel import col
 
 from database.bulk import BulkInsert
 from database.errors import InvalidInputError, NotFoundError, StoreError
+from database.prepared import Statement
+from models import utc_now
 from repositories.bulk import valid_rows
 from repositories.ownership import owner_of_new, require_references, table_of, writable
 from repositories.read import Condition, ModelT, ReadRepository
+from repositories.row_statement import insert_statement, update_statement
 from repositories.validation import Row, valid_changes, valid_id, valid_limit, valid_row
 
 __all__ = ["BATCH", "Condition", "ModelT", "ReadRepository", "Repository"]
@@ -89,10 +90,20 @@ class Repository(ReadRepository[ModelT]):
         return await self._store(self._valid(values))
 
     async def _store(self, row: Row) -> ModelT:
+        stored = await self._one(self._insert_statement(), row)
+        return await self._asked_and_stored(row) if stored is None else stored
+
+    async def _asked_and_stored(self, row: Row) -> ModelT:
+        """For a row that its statement did not take: what it refers to is asked by name, which raises."""
         await self._require([row])
-        await self.session.core()
-        stored: ModelT = (await self.session.exec(_insert(self.model), params=row)).scalar_one()
+        # It is there now: another unit has committed it meanwhile.
+        stored = await self._one(insert_statement(self.session.dialect_name, self.model, False), row)
+        assert stored is not None
         return stored
+
+    def _insert_statement(self) -> Statement:
+        """Parameters: all columns. It asks what `_require` asks, and writes no row if that is not so."""
+        return insert_statement(self.session.dialect_name, self.model, self.session.owner_id is not None)
 
     def _valid(self, values: Mapping[str, object]) -> Row:
         row = valid_row(self.model, self._given(values))
@@ -125,23 +136,23 @@ class Repository(ReadRepository[ModelT]):
         """For rules over several columns that a repository states."""
 
     def _guard(self, values: Mapping[str, object]) -> tuple[Condition, StoreError] | None:
-        """For a rule about the row as it is: when it takes these values, and what is raised when it does not."""
+        """For a rule about the row as it is: when it takes these values, and what is raised when it does not.
+
+        The condition is one that is built once, as the statements are that it stands in.
+        """
         return None
 
     def _writable(self) -> list[Condition]:
         return writable(self.model, self.session.owner_id)
 
-    async def _update(self, id: UUID, values: Mapping[str, object], *conditions: Condition) -> ModelT | None:
-        await self.session.core()
-        statement = (
-            sa.update(self.model)
-            .where(col(self.model.id) == id, *conditions, *self._writable())
-            .values(**values)
-            .returning(self.model)
-            .execution_options(populate_existing=True, synchronize_session=False)
-        )
-        row: ModelT | None = (await self.session.exec(statement)).scalar_one_or_none()
-        return row
+    async def _update(
+        self, id: UUID, values: Mapping[str, object], *conditions: Condition, **asked: object
+    ) -> ModelT | None:
+        """`conditions` are such as are built once, and `asked` the values of their parameters."""
+        changed = {"updated_at": utc_now(), **values}
+        owned = self.session.owner_id is not None
+        statement = update_statement(self.model, tuple(sorted(changed)), owned, *conditions)
+        return await self._one(statement, {**asked, "id": id, **changed})
 
     async def _require(self, rows: Sequence[Row]) -> None:
         await require_references(self.session, self.model, rows)
@@ -150,9 +161,3 @@ class Repository(ReadRepository[ModelT]):
         connection = await self.session.core()
         statement = sa.delete(table_of(self.model)).where(*conditions, *self._writable())
         return int((await connection.execute(statement)).rowcount)
-
-
-@cache
-def _insert(model: type[ModelT]) -> ReturningInsert[ModelT]:
-    """Of all columns, which a valid row has: as they are given, without what entities made one by one would add."""
-    return sa.insert(model).returning(model).execution_options(populate_existing=True)

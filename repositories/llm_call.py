@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from decimal import Decimal
+from functools import cache
 from typing import Required, TypedDict, Unpack
 from uuid import UUID
 
@@ -9,14 +10,16 @@ import sqlalchemy as sa
 from sqlmodel import col
 
 from database.errors import InvalidInputError
+from database.prepared import Statement
 from models import Conversation, LLMCall, Message, Run
 from models.types import JsonObject
 from repositories.base import Repository
 from repositories.ownership import table_of
 from repositories.pagination import Page
+from repositories.row_statement import new_row, parameter
 from repositories.validation import Row, valid_id
 
-RUNS, TALKS, MESSAGES = table_of(Run), table_of(Conversation), table_of(Message)
+CALLS, RUNS, TALKS, MESSAGES = table_of(LLMCall), table_of(Run), table_of(Conversation), table_of(Message)
 
 OWNERS = {
     "run_id": sa.select(RUNS.c.id, RUNS.c.owner_id),
@@ -53,7 +56,7 @@ class LLMCallRepository(Repository[LLMCall]):
     fixed = frozenset({"run_id", "conversation_id"})
 
     async def create(self, run_id: UUID | None = None, **columns: Unpack[NewLLMCall]) -> LLMCall:
-        """A call, of a run or of plain talk; in two statements if it is for anything.
+        """A call, of a run or of plain talk.
 
         Raises MissingReferenceError, DuplicateError, and InvalidInputError for another `owner_id` than that of what
         the call is for.
@@ -76,6 +79,9 @@ class LLMCallRepository(Repository[LLMCall]):
         """In the order in which they were made; none for a run that is not there."""
         calls = await self._select(col(LLMCall.run_id) == valid_id(run_id, "run_id"))
         return sorted(calls, key=lambda call: call.id)
+
+    def _insert_statement(self) -> Statement:
+        return super()._insert_statement() if self.session.owner_id is not None else _insert(self.session.dialect_name)
 
     async def _require(self, rows: Sequence[Row]) -> None:
         await super()._require(rows)
@@ -107,3 +113,15 @@ class LLMCallRepository(Repository[LLMCall]):
         connection = await self.session.core()
         found = (await connection.execute(sa.union_all(*selects))).all()
         return {(row.name, row.id): row.owner_id for row in found}
+
+
+@cache
+def _insert(dialect_name: str) -> Statement:
+    """Where the session has no owner: whose the call is, as `_require` has it."""
+    found = []
+    for name, owners in OWNERS.items():
+        place = owners.selected_columns
+        owner = owners.where(place.id == parameter(CALLS.c[name])).with_only_columns(place.owner_id)
+        found.append(owner.scalar_subquery())
+    owner_id = sa.func.coalesce(*found, parameter(CALLS.c.owner_id))
+    return new_row(dialect_name, LLMCall, False, owner_id).returning(*CALLS.columns)

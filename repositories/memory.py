@@ -6,7 +6,9 @@ from itertools import islice
 from typing import Any
 from uuid import UUID
 
+import numpy as np
 import sqlalchemy as sa
+from numpy.typing import NDArray
 
 from database.errors import InvalidInputError
 from models import Conversation, EmbeddingSpace, Memory, MemoryEmbedding, MemoryType, new_id, utc_now
@@ -16,6 +18,7 @@ from repositories.embedder import Embedder, embed_texts, refuse_both
 from repositories.memory_record import MEMORY_COLUMNS, MemoryRecord, RecalledMemory
 from repositories.ownership import table_of, visible
 from repositories.pagination import Page
+from repositories.remember import remember_statement
 from repositories.search import MEMORIES as SOURCE
 from repositories.search import (
     MemoryQuery,
@@ -26,6 +29,7 @@ from repositories.search import (
     search_on,
 )
 from repositories.search.words import asked_words
+from repositories.upsert import writes_in_cte
 from repositories.validation import Row, valid_changes, valid_id, valid_limit, valid_time, valid_vector
 from repositories.vectors import (
     put_vector,
@@ -69,8 +73,8 @@ class MemoryRepository(Repository[Memory]):
         """Keep something in mind; with a vector, or an embedder that makes it, it can be recalled.
 
         Without `space` a vector is of the active one, and an embedder's of the one that has its name and dimensions.
-        The embedder is called before any statement; an empty text gets no vector. One statement for the memory, and
-        one each for what it refers to, its vector, and a space that is not given. Raises DuplicateError,
+        The embedder is called before any statement; an empty text gets no vector. One statement, on
+        SQLite one more for the vector, and one for a space that is not given. Raises DuplicateError,
         MissingReferenceError, DimensionError, InvalidInputError("space") where there is no such space, and
         InvalidInputError("embedder") for one beside a vector, or whose vectors are no good.
         """
@@ -92,10 +96,7 @@ class MemoryRepository(Repository[Memory]):
             refuse_both(vector)
             [vector], space = await embed_texts(self.session, embedder, [content], space)
         [array], space = await valid_vectors(self.session, [vector], space)
-        memory = await self._store(row)
-        if array is not None and space is not None:
-            await store_vectors(self.session, MemoryEmbedding, [(memory.id, array)], space)
-        return memory
+        return await self._remember(row, array, space)
 
     async def remember_many(
         self,
@@ -284,6 +285,18 @@ class MemoryRepository(Repository[Memory]):
                 return
             connection = await self.session.core()
             rows = (await connection.execute(statement.where(MEMORIES.c.id > rows[-1]["id"]))).mappings().all()
+
+    async def _remember(self, row: Row, vector: NDArray[np.float32] | None, space: EmbeddingSpace | None) -> Memory:
+        owned, dialect_name = self.session.owner_id is not None, self.session.dialect_name
+        at_once = vector is not None and writes_in_cte(dialect_name)
+        statement = remember_statement(dialect_name, owned, row["conversation_id"] is not None, at_once)
+        values = {**row, "embedding": vector, "embedding_space_id": None if space is None else space.id}
+        memory = await self._one(statement, values)
+        if memory is None:
+            memory, at_once = await self._asked_and_stored(row), False
+        if vector is not None and space is not None and not at_once:
+            await store_vectors(self.session, MemoryEmbedding, [(memory.id, vector)], space)
+        return memory
 
     async def _embedded(
         self, rows: Iterable[Mapping[str, object]], space: EmbeddingSpace | None, embedder: Embedder

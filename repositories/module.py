@@ -18,6 +18,13 @@ from repositories.validation import valid_id, valid_seconds, valid_text
 
 logger = logging.getLogger(__name__)
 
+MODULES = table_of(Module)
+OTHERS = {
+    "content": ("script", MODULES.c.script.is_not(None)),
+    "script": ("content", MODULES.c.content.is_not(None)),
+}
+"""What must be there for one of them to be taken away."""
+
 
 @dataclass(frozen=True, slots=True)
 class Stages:
@@ -139,9 +146,9 @@ class ModuleRepository(Repository[Module]):
 
     def _guard(self, values: Mapping[str, object]) -> tuple[Condition, StoreError] | None:
         """Taking one of content and script away needs the other to be there."""
-        for name, other in (("content", "script"), ("script", "content")):
+        for name, (other, is_there) in OTHERS.items():
             if name in values and values[name] is None and other not in values:
-                return table_of(Module).c[other].is_not(None), _nothing_left()
+                return is_there, _nothing_left()
         return None
 
 

@@ -1,6 +1,7 @@
 """Whose rows a session may see and write: the one place that knows how each table belongs to an owner."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -58,7 +59,7 @@ def visible(model: type[Base], owner_id: "str | sa.BindParameter[str] | None") -
     return []
 
 
-def writable(model: type[Base], owner_id: str | None) -> list[Condition]:
+def writable(model: type[Base], owner_id: "str | sa.BindParameter[str] | None") -> list[Condition]:
     """Conditions under which this owner may change a row: what it sees, less what is shared."""
     if owner_id is None:
         return []
@@ -80,6 +81,21 @@ def owner_value(session: Session) -> dict[str, object]:
     return {} if session.owner_id is None else {"owner_id": session.owner_id}
 
 
+Value = Callable[[sa.Column[Any]], sa.ColumnElement[Any]]
+
+
+def references_seen(model: type[Base], value: Value, owner_id: sa.BindParameter[str]) -> list[Condition]:
+    """What `require_references` asks, as conditions of the statement that makes a row; `value` is the row's, by column.
+
+    They tell whether all is there, and not what is missing.
+    """
+    conditions: list[Condition] = []
+    for key in _foreign_keys(model):
+        seen = sa.exists().where(key.column == value(key.parent), *visible(MODELS[key.column.table.name], owner_id))
+        conditions.append(value(key.parent).is_(None) | seen)
+    return conditions
+
+
 def owner_of_new(session: Session, owner_id: str | None) -> str | None:
     """The owner of a row that this session makes; a session of one owner makes no other's."""
     if session.owner_id is None:
@@ -98,7 +114,7 @@ async def require_references(session: Session, model: type[Base], rows: Iterable
     if session.owner_id is None:
         return
     wanted: dict[sa.ForeignKey, set[object]] = {}
-    keys = sorted(table_of(model).foreign_keys, key=lambda key: key.parent.name)
+    keys = _foreign_keys(model)
     for row in rows:
         for key in keys:
             value = row.get(key.parent.name)
@@ -113,6 +129,10 @@ async def require_references(session: Session, model: type[Base], rows: Iterable
         if seen != len(ids):
             name = key.constraint.name if key.constraint is not None else None
             raise MissingReferenceError(str(name))
+
+
+def _foreign_keys(model: type[Base]) -> list[sa.ForeignKey]:
+    return sorted(table_of(model).foreign_keys, key=lambda key: key.parent.name)
 
 
 def _count_seen(key: sa.ForeignKey, ids: set[object], owner_id: str) -> sa.ScalarSelect[int]:

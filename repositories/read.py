@@ -1,6 +1,6 @@
 """What every repository can read of its rows, within what the session's owner may see."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Generic, TypeVar
 from uuid import UUID
@@ -12,10 +12,12 @@ from sqlmodel import col, select
 
 from database import Session
 from database.errors import InvalidInputError, NotFoundError
+from database.prepared import Statement
 from models import Entity
 from models.types import UTCDateTime
 from repositories.ownership import table_of, visible
 from repositories.pagination import Key, Page, decode_cursor, encode_cursor
+from repositories.row_statement import parameters
 from repositories.validation import valid_changes, valid_id, valid_limit
 
 ModelT = TypeVar("ModelT", bound=Entity)
@@ -80,14 +82,24 @@ class ReadRepository(Generic[ModelT]):
             statement = statement.with_for_update(key_share=True)
         return (await self.session.exec(statement)).all()
 
-    async def _count(self, *conditions: Condition) -> int:
+    async def _one(self, statement: Statement, values: Mapping[str, object], *, reads: bool = False) -> ModelT | None:
+        """The entity of the row that is given by a statement that is built once; its parameters: `parameter`."""
+        send = self.session.read if reads else self.session.fetch
+        found = await send(statement, parameters(values, self.session.owner_id))
+        if not found:
+            return None
+        [row] = found
+        return self.session.entity(self.model, dict(zip(table_of(self.model).columns.keys(), row, strict=True)))
+
+    async def _count(self, *conditions: Condition, **asked: object) -> int:
+        """`asked`: the values of the conditions' own parameters."""
         connection = await self.session.core()
         statement = (
             sa.select(sa.func.count())
             .select_from(table_of(self.model))
             .where(*conditions, *visible(self.model, self.session.owner_id))
         )
-        return int((await connection.execute(statement)).scalar_one())
+        return int((await connection.execute(statement, parameters(asked, None))).scalar_one())
 
     async def _page(
         self, order: Sequence[str], *conditions: Condition, after: str | None, limit: int, descending: bool = True

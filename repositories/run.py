@@ -2,22 +2,24 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
+from functools import cache
 from typing import Unpack
 from uuid import UUID
 
 import sqlalchemy as sa
-from sqlmodel import col
 
 from database.errors import InvalidInputError, NotFoundError, StaleVersionError, StoreError
+from database.prepared import Statement
 from models import Artifact, LLMCall, Run, RunStatus, Step, utc_now
 from repositories.artifact import ArtifactRepository, NewArtifact
 from repositories.base import Condition, Repository
 from repositories.llm_call import LLMCallRepository, NewLLMCall
+from repositories.moves import moves
 from repositories.ownership import table_of, visible
 from repositories.pagination import Page
+from repositories.row_statement import OWNER, new_row, parameter
 from repositories.run_stats import RunStats, stats_statement
 from repositories.step import NewStep, StepRepository
-from repositories.upsert import insert_into
 from repositories.validation import Row, valid_changes, valid_id, valid_time
 
 RUNS = table_of(Run)
@@ -32,6 +34,16 @@ BEFORE: Mapping[RunStatus, frozenset[RunStatus]] = {
     RunStatus.CANCELLED: OPEN,
 }
 """From which status a run may come to each; one that has ended stays so."""
+
+MOVES = moves(RUNS.c.status, BEFORE)
+MOVES_OR_STAYS = moves(RUNS.c.status, {status: before | {status} for status, before in BEFORE.items()})
+
+KEY = parameter(RUNS.c.idempotency_key)
+SAME = {
+    "owner_id": RUNS.c.owner_id == parameter(RUNS.c.owner_id),
+    "idempotency_key": sa.func.coalesce(RUNS.c.idempotency_key, KEY) == KEY,
+}
+"""For what is given besides the id: whether it is this run's. A key may be given later."""
 
 
 class RunRepository(Repository[Run]):
@@ -82,9 +94,9 @@ class RunRepository(Repository[Run]):
         }
         given = {name: value for name, value in values.items() if value is not None}
         row = self._valid(given)
-        await self._require([row])
-        stored = await self._insert(row)
+        stored = await self._one(_save_statement(self.session.dialect_name, self.session.owner_id is not None), row)
         if stored is None:
+            await self._require([row])
             stored = await (self._by_key(row) if id is None else self._save_over(row, given.keys()))
         # Said again without ON CONFLICT, for the database to name what is taken.
         return stored or await self._create(**given)
@@ -202,42 +214,40 @@ class RunRepository(Repository[Run]):
         connection = await self.session.core()
         return RunStats.of((await connection.execute(statement)).mappings().one())
 
-    async def _insert(self, row: Row) -> Run | None:
-        """None: its id, key or trace is taken.
-
-        Every unique index is asked: with one named as ON CONFLICT's, two tasks that save the same run at once could
-        meet in another one, which would raise.
-        """
-        connection = await self.session.core()
-        insert = insert_into(connection.dialect.name, Run).values(**row).on_conflict_do_nothing()
-        statement = insert.returning(Run).execution_options(populate_existing=True)
-        stored: Run | None = (await self.session.exec(statement)).scalar_one_or_none()
-        return stored
-
     async def _save_over(self, row: Row, given: Collection[str]) -> Run | None:
         """None: the id belongs to another owner's run, or to one of another key, or is free."""
-        values = {name: row[name] for name in given if name not in ("id", "owner_id")}
-        same = [RUNS.c.id == row["id"]]
-        if "owner_id" in given:
-            same.append(RUNS.c.owner_id == row["owner_id"])
-        if "idempotency_key" in given:
-            same.append(sa.func.coalesce(RUNS.c.idempotency_key, row["idempotency_key"]) == row["idempotency_key"])
-        moves = RUNS.c.status.in_(BEFORE[row["status"]] | {row["status"]}) if "status" in given else sa.true()
-        stored = await self._update(row["id"], values, *same, moves)
-        if stored is None and await self._count(*same, sa.not_(moves)):
+        changed = {name: row[name] for name in given if name not in ("id", "owner_id")}
+        same = [condition for name, condition in SAME.items() if name in given]
+        forward = [MOVES_OR_STAYS[row["status"]]] if "status" in given else []
+        asked = {name: row[name] for name in SAME}
+        stored = await self._update(row["id"], changed, *same, *forward, **asked)
+        if stored is None and forward and await self._count(RUNS.c.id == row["id"], *same, **asked):
             raise StaleVersionError("status")
         return stored
 
     async def _by_key(self, row: Row) -> Run | None:
-        same_key = RUNS.c.idempotency_key == sa.literal(row["idempotency_key"], sa.Text)
-        runs = await self._select(same_key, RUNS.c.owner_id.is_not_distinct_from(row["owner_id"]))
-        return runs[0] if runs else None
+        return await self._one(_by_key_statement(self.session.owner_id is not None), row)
 
     def _guard(self, values: Mapping[str, object]) -> tuple[Condition, StoreError] | None:
-        if "status" not in values:
-            return None
-        before = BEFORE[RunStatus(str(values["status"]))]
-        return col(Run.status).in_(before), StaleVersionError("status")
+        return (MOVES[RunStatus(str(values["status"]))], StaleVersionError("status")) if "status" in values else None
+
+
+@cache
+def _save_statement(dialect_name: str, owned: bool) -> Statement:
+    """Every unique index is asked: with one named as ON CONFLICT's, two tasks that save the same run at once could
+    meet in another one, which would raise."""
+    return new_row(dialect_name, Run, owned).on_conflict_do_nothing().returning(*RUNS.columns)
+
+
+@cache
+def _by_key_statement(owned: bool) -> Statement:
+    """Parameters: idempotency_key and owner_id, which may be null."""
+    owner_id = parameter(RUNS.c.owner_id)
+    return sa.select(*RUNS.columns).where(
+        RUNS.c.idempotency_key == KEY,
+        RUNS.c.owner_id.is_not_distinct_from(owner_id),
+        *visible(Run, OWNER if owned else None),
+    )
 
 
 def _made(table: sa.Table, since: datetime | None, until: datetime | None) -> list[Condition]:

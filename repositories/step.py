@@ -3,20 +3,26 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Required, TypedDict, Unpack
+from functools import cache
+from typing import Any, Required, TypedDict, Unpack
 from uuid import UUID
 
 import sqlalchemy as sa
 from sqlmodel import col
 
 from database.errors import InvalidInputError, MissingReferenceError, StaleVersionError, StoreError
+from database.prepared import Statement
 from models import Run, Step, StepStatus, utc_now
 from models.types import JsonValue
 from repositories.base import Condition, Repository
+from repositories.moves import moves
 from repositories.ownership import table_of, writable
+from repositories.row_statement import OWNER, parameter, parameters
+from repositories.upsert import insert_into, writes_in_cte
 from repositories.validation import Row, valid_id
 
 RUNS = table_of(Run)
+STEPS = table_of(Step)
 
 OPEN = frozenset({StepStatus.PENDING, StepStatus.RUNNING})
 BEFORE: Mapping[StepStatus, frozenset[StepStatus]] = {
@@ -28,6 +34,8 @@ BEFORE: Mapping[StepStatus, frozenset[StepStatus]] = {
     StepStatus.SKIPPED: frozenset({StepStatus.PENDING}),
 }
 """From which status a step may come to each; one that has ended stays so."""
+
+MOVES = moves(STEPS.c.status, BEFORE)
 
 
 class NewStep(TypedDict, total=False):
@@ -51,7 +59,10 @@ class StepRepository(Repository[Step]):
     fixed = frozenset({"run_id", "position"})
 
     async def create(self, run_id: UUID, **columns: Unpack[NewStep]) -> Step:
-        """The next step of the run, in two statements. Raises MissingReferenceError without the run, DuplicateError."""
+        """The next step of the run; on SQLite two statements.
+
+        Raises MissingReferenceError without the run, DuplicateError.
+        """
         return await self._create(run_id=run_id, **columns)
 
     async def of_run(self, run_id: UUID) -> Sequence[Step]:
@@ -79,27 +90,52 @@ class StepRepository(Repository[Step]):
     def _guard(self, values: Mapping[str, object]) -> tuple[Condition, StoreError] | None:
         if "status" not in values:
             return None
-        before = BEFORE[StepStatus(str(values["status"]))]
-        return col(Step.status).in_(before), StaleVersionError("status")
+        return MOVES[StepStatus(str(values["status"]))], StaleVersionError("status")
 
     def _given(self, values: Mapping[str, object]) -> dict[str, object]:
         if "position" in values:
             raise InvalidInputError("position", "is given by the run")
         return super()._given({**values, "position": 1})
 
+    async def _store(self, row: Row) -> Step:
+        step = None
+        if writes_in_cte(self.session.dialect_name):
+            step = await self._one(_next_step(self.session.dialect_name, self.session.owner_id is not None), row)
+        return await self._asked_and_stored(row) if step is None else step
+
     async def _require(self, rows: Sequence[Row]) -> None:
         """The run's counter gives the positions: one UPDATE for each run, which asks for the run's owner too."""
-        connection = await self.session.core()
+        owner_id = self.session.owner_id
         for run_id, count in sorted(Counter(row["run_id"] for row in rows).items()):
-            statement = (
-                sa.update(RUNS)
-                .where(RUNS.c.id == run_id, *writable(Run, self.session.owner_id))
-                # A new step is no change of the run by a caller.
-                .values(last_step_position=RUNS.c.last_step_position + count, updated_at=RUNS.c.updated_at)
-                .returning(RUNS.c.last_step_position)
-            )
-            last = (await connection.execute(statement)).scalar_one_or_none()
-            if last is None:
+            values = parameters({"run_id": run_id, "steps": count}, owner_id)
+            found = await self.session.fetch(_next_positions(owner_id is not None), values)
+            if not found:
                 raise MissingReferenceError("fk_steps_run_id_runs")
+            [[last]] = found
             for position, row in enumerate((row for row in rows if row["run_id"] == run_id), last - count + 1):
                 row["position"] = position
+
+
+@cache
+def _next_positions(owned: bool) -> Statement:
+    """Parameters: run_id, and how many `steps`, one if it is not said. The position of the last of them."""
+    return (
+        sa.update(RUNS)
+        .where(RUNS.c.id == parameter(STEPS.c.run_id), *writable(Run, OWNER if owned else None))
+        # A new step is no change of the run by a caller.
+        .values(
+            last_step_position=RUNS.c.last_step_position + sa.bindparam("new_steps", 1, RUNS.c.last_step_position.type),
+            updated_at=RUNS.c.updated_at,
+        )
+        .returning(RUNS.c.last_step_position)
+    )
+
+
+@cache
+def _next_step(dialect_name: str, owned: bool) -> Statement:
+    """Parameters: the columns of a step but its position. No row: there is no such run, or it is another owner's."""
+    run = _next_positions(owned).cte("run")
+    values: dict[str, sa.ColumnElement[Any]] = {column.name: parameter(column) for column in STEPS.columns}
+    values["position"] = run.c.last_step_position
+    insert = insert_into(dialect_name, STEPS).from_select([*values], sa.select(*values.values()), False)
+    return insert.returning(*STEPS.columns)

@@ -1,12 +1,16 @@
 """The one place where INSERT .. ON CONFLICT is made: the words are the same, the dialects' classes are not."""
 
+from typing import TypeAlias
+
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from models import Base
 
+Insert: TypeAlias = postgresql.Insert | sqlite.Insert
 
-def insert_into(dialect_name: str, table: sa.Table | type[Base]) -> postgresql.Insert | sqlite.Insert:
+
+def insert_into(dialect_name: str, table: sa.Table | type[Base]) -> Insert:
     """An INSERT that knows `on_conflict_do_update` and `on_conflict_do_nothing`, for this database.
 
     Into a model instead of a table its RETURNING gives entities.

@@ -29,6 +29,10 @@ class _Holder:
 
     __slots__ = ("__dict__", "__pydantic_extra__", "__pydantic_fields_set__", "__pydantic_private__")
 
+    def __init__(self) -> None:
+        self.__pydantic_fields_set__: set[str] = set()
+        self.__pydantic_extra__: None = None
+
 
 def valid_row(model: type[Base], values: Mapping[str, object]) -> Row:
     """A whole new row; a field that is missing, unknown or bad is refused by its name."""
@@ -42,17 +46,17 @@ def valid_row(model: type[Base], values: Mapping[str, object]) -> Row:
 
 def valid_changes(model: type[Base], changes: Mapping[str, object], fixed: Collection[str] = ()) -> dict[str, object]:
     """The named fields as their columns take them. `fixed` are fields that no caller changes."""
-    probe = model()
+    holder = _Holder()
     for name, value in changes.items():
         if name not in model.model_fields:
             raise InvalidInputError(name, "is not a column")
         if name in fixed:
             raise InvalidInputError(name, "cannot be changed")
         try:
-            setattr(probe, name, value)
+            model.__pydantic_validator__.validate_assignment(holder, name, value)
         except ValidationError as error:
             raise _refusal(error) from None
-    return {name: getattr(probe, name) for name in changes}
+    return holder.__dict__
 
 
 def valid_id(value: object, field: str = "id") -> UUID:

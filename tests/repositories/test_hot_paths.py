@@ -33,6 +33,35 @@ async def recall(uow: UnitOfWork, talk: UUID) -> object:
     return await uow.memories.recall([1.0, 0.5], conversation_id=talk, space=PLANE, limit=10)
 
 
+async def remember(uow: UnitOfWork, talk: UUID) -> object:
+    return await uow.memories.remember("Oslo", conversation_id=talk, vector=[1.0, 0.5], space=PLANE)
+
+
+async def save_run(uow: UnitOfWork, talk: UUID) -> object:
+    return await uow.runs.save(actor="researcher", conversation_id=talk, status="running", request_payload={"q": "?"})
+
+
+async def save_over_a_run(uow: UnitOfWork, talk: UUID) -> object:
+    return await uow.runs.save(id=RUN, actor="researcher", status="running", result={"answer": 42})
+
+
+async def a_run(uow: UnitOfWork, talk: UUID) -> object:
+    run = await uow.runs.save(actor="researcher")
+    await uow.runs.start(run.id)
+    return await uow.runs.finish(run.id, "succeeded", result={"answer": 42})
+
+
+async def a_step(uow: UnitOfWork, talk: UUID) -> object:
+    step = await uow.runs.add_step(RUN, name="search")
+    await uow.steps.start(step.id)
+    return await uow.steps.finish(step.id, "succeeded")
+
+
+async def a_call(uow: UnitOfWork, talk: UUID) -> object:
+    return await uow.runs.add_llm_call(RUN, provider="openai", model="small", input_tokens=7)
+
+
+RUN = UUID(int=2)
 PLANE = EmbeddingSpace(id=UUID(int=1), name="plane", dimensions=2)
 
 COSTS: dict[Verb, tuple[bool, dict[str, tuple[int, int, int]]]] = {
@@ -40,6 +69,12 @@ COSTS: dict[Verb, tuple[bool, dict[str, tuple[int, int, int]]]] = {
     append: (False, {"postgresql": (640, 1, 3), "sqlite": (670, 2, 3)}),
     history: (True, {"postgresql": (690, 1, 1), "sqlite": (730, 1, 1)}),
     set_state: (False, {"postgresql": (640, 1, 3), "sqlite": (550, 1, 2)}),
+    remember: (False, {"postgresql": (750, 1, 3), "sqlite": (790, 2, 3)}),
+    save_run: (False, {"postgresql": (740, 1, 3), "sqlite": (650, 1, 2)}),
+    save_over_a_run: (False, {"postgresql": (940, 2, 4), "sqlite": (820, 2, 3)}),
+    a_run: (False, {"postgresql": (1190, 3, 5), "sqlite": (1120, 3, 4)}),
+    a_step: (False, {"postgresql": (1110, 3, 5), "sqlite": (1180, 4, 5)}),
+    a_call: (False, {"postgresql": (670, 1, 3), "sqlite": (590, 1, 2)}),
     recall: (True, {"postgresql": (550, 1, 1), "sqlite": (500, 1, 1)}),
     get_state: (True, {"postgresql": (330, 1, 1), "sqlite": (330, 1, 1)}),
 }
@@ -85,6 +120,7 @@ async def a_talk(database: Database, *, messages: int) -> UUID:
         lines = ({"role": "user", "content": f"message {number}"} for number in range(messages))
         await uow.messages.append_many(talk.id, lines)
         await uow.states.set(talk.id, "city", "Bergen")
+        await uow.runs.save(id=RUN, actor="researcher", status="running")
         if await uow.embedding_spaces.count() == 0:
             await uow.embedding_spaces.create(id=PLANE.id, name=PLANE.name, dimensions=PLANE.dimensions)
         for number in range(20):

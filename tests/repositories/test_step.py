@@ -32,7 +32,9 @@ def steps(session: Session) -> StepRepository:
     return StepRepository(session)
 
 
-async def test_create_stores_every_column(steps: StepRepository, session: Session, statements: Counted) -> None:
+async def test_create_stores_every_column(
+    steps: StepRepository, session: Session, statements: Counted, backend: str
+) -> None:
     run = await RunFactory.create()
     before = run.updated_at
     with statements() as seen:
@@ -47,7 +49,7 @@ async def test_create_stores_every_column(steps: StepRepository, session: Sessio
             started_at=NOON,
             finished_at=NOON,
         )
-    assert len(seen) == 2
+    assert len(seen) == (1 if backend == "postgresql" else 2)
     stored = await steps.get(made.id)
     assert (stored.run_id, stored.position, stored.name, stored.kind) == (run.id, 1, "search", "tool")
     assert (stored.status, stored.error) == (StepStatus.SKIPPED, "not needed")
