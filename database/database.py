@@ -4,7 +4,6 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
-from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -270,18 +269,21 @@ def _valid_owner(owner_id: str | None) -> str | None:
         raise InvalidInputError("owner_id", str(error)) from None
 
 
-def _tell(ended: asyncio.Future[None], task: asyncio.Task[Any]) -> None:
-    if not ended.done():
-        ended.set_result(None)
+async def _and_tell(work: Coroutine[Any, Any, T], ended: asyncio.Future[None]) -> T:
+    try:
+        return await work
+    finally:
+        if not ended.done():
+            ended.set_result(None)
 
 
 async def _to_its_end(work: Coroutine[Any, Any, T]) -> T:
     """Await `work` whole even when the task is cancelled meanwhile; the cancellation goes on after it."""
     loop = asyncio.get_running_loop()
-    task = loop.create_task(work)
     ended: asyncio.Future[None] = loop.create_future()
-    task.add_done_callback(partial(_tell, ended))
+    task = loop.create_task(_and_tell(work, ended))
     try:
+        # Told by the work itself, and not as the task's end is: that would be one more turn of the loop.
         await ended
     except asyncio.CancelledError:
         while not task.done():
