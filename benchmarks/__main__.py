@@ -1,6 +1,9 @@
 """`python -m benchmarks`: what each call costs, against the raw driver and against SQLAlchemy Core, in the same run."""
 
 import sys
+import time
+from collections.abc import Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Annotated
 
@@ -8,7 +11,7 @@ import typer
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from benchmarks.bench import Sizes, opened, place
-from benchmarks.figures import Figure, Run
+from benchmarks.kept import Kept, Part
 from benchmarks.machine import describe
 from benchmarks.recall import Databases
 from benchmarks.report import as_json, as_markdown, as_table, as_text, missed
@@ -36,6 +39,12 @@ def command(
     ] = None,
     check: Annotated[bool, typer.Option("--check", help="Exit with 1 where a figure is not what it must be.")] = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown instead of a table.")] = False,
+    file: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", help="Keep the figures there, workload by workload; the same command goes on after a stop."
+        ),
+    ] = None,
     as_json_: AsJson = False,
 ) -> None:
     """Measure the workloads of docs/performance.md: the raw driver, SQLAlchemy Core and this project, side by side.
@@ -46,19 +55,25 @@ def command(
     names = [name.strip().lower() for name in workload.split(",") if name.strip()]
     if unknown := sorted(set(names) - WORKLOADS.keys()):
         raise typer.BadParameter(f"no workload {', '.join(unknown)}", param_hint="--workload")
+    asked = [
+        Part(database.value, synchronous, name)
+        for database, levels in LEVELS.items()
+        if db in (database, Databases.BOTH)
+        for synchronous in levels
+        for name in names
+        if synchronous == levels[0] or WORKLOADS[name].writes
+    ]
     sizes = Sizes(rounds, rows, operations, seconds, dimensions, questions)
-    runs: list[Run] = []
-    failed: list[str] = []
+    kept, failed = Kept(file, asked, sizes), list[Part]()
+    if len(kept.left) < len(asked):
+        say(f"Going on: {len(kept.left)} of {len(asked)} are left.")
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     with Progress(*columns, console=err, disable=not err.is_terminal, transient=True) as progress:
-        for database, levels in LEVELS.items():
-            if db not in (database, Databases.BOTH):
-                continue
-            for synchronous in levels:
-                chosen = [name for name in names if synchronous == levels[0] or WORKLOADS[name].writes]
-                if chosen:
-                    with place(database.value, folder) as url:
-                        runs.append(run(measure(database.value, url, synchronous, chosen, sizes, progress, failed)))
+        for _, parts in groupby(list(kept.left), key=lambda part: (part.database, part.synchronous)):
+            together = list(parts)
+            with place(together[0].database, folder) as url:
+                failed += run(measure(url, together, sizes, progress, kept))
+    runs = kept.runs
     if markdown:
         emit(as_markdown(runs), as_json=False)
     else:
@@ -66,27 +81,28 @@ def command(
         table = as_table(runs) if out.is_terminal else as_text(as_table(runs))
         emit(as_json(runs) if as_json_ else table, as_json=as_json_)
     if failed:
-        say(f"Failed, and not shown: {', '.join(failed)}")
+        say(f"Failed, and not shown: {', '.join(f'{part.workload} on {part.database}' for part in failed)}")
         raise typer.Exit(CHECK_FAILED)
     if check and (found := missed(runs)):
         say("Not as it must be: " + "; ".join(found))
         raise typer.Exit(CHECK_FAILED)
 
 
-async def measure(
-    db: str, url: str, synchronous: str, names: list[str], sizes: Sizes, progress: Progress, failed: list[str]
-) -> Run:
-    """The figures of each workload; those that break down are told in `failed`."""
-    figures: list[Figure] = []
+async def measure(url: str, parts: Sequence[Part], sizes: Sizes, progress: Progress, kept: Kept) -> Sequence[Part]:
+    """The figures of workloads of one database at one level; returns those that broke down."""
+    db, synchronous, failed = parts[0].database, parts[0].synchronous, []
     async with opened(db, url, synchronous, sizes, progress) as bench:
-        for name in names:
+        machine = await describe(db, bench.database)
+        for part in parts:
+            start = time.monotonic()
             try:
-                figures += await WORKLOADS[name].measure(bench)
+                kept.add(part, machine, await WORKLOADS[part.workload].measure(bench))
             except Exception:
                 # After an hour of others, which are worth to be seen.
-                failed.append(f"{name} on {db}")
+                failed.append(part)
                 err.print_exception()
-        return Run(db, synchronous, await describe(bench), figures)
+            say(f"{part.workload} on {db}, synchronous {synchronous}: {time.monotonic() - start:,.0f} s")
+    return failed
 
 
 def main() -> None:

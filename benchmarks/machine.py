@@ -6,13 +6,13 @@ import sqlite3
 from importlib.metadata import version
 from pathlib import Path
 
-from benchmarks.bench import Bench
+from database import Database
 
 PACKAGES = ("sqlalchemy", "sqlmodel", "asyncpg", "aiosqlite", "pgvector", "numpy")
 SERVER_SETTINGS = ("server_version", "fsync", "synchronous_commit", "shared_buffers")
 
 
-async def describe(bench: Bench) -> dict[str, str]:
+async def describe(db: str, database: Database) -> dict[str, str]:
     found = {
         "processor": f"{os.cpu_count()} cores, {_processor()}",
         "memory": f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.0f} GiB",
@@ -20,11 +20,11 @@ async def describe(bench: Bench) -> dict[str, str]:
         "python": platform.python_version(),
         "load": f"{os.getloadavg()[0]:.1f}",
     }
-    if bench.db == "sqlite":
+    if db == "sqlite":
         return found | _packages() | {"sqlite": sqlite3.sqlite_version}
-    settings = {name: str(await bench.database.fetch_value(f"SHOW {name}")) for name in SERVER_SETTINGS}
+    settings = {name: str(await database.fetch_value(f"SHOW {name}")) for name in SERVER_SETTINGS}
     extension = "SELECT extversion FROM pg_extension WHERE extname = 'vector'"
-    return found | _packages() | settings | {"extension vector": str(await bench.database.fetch_value(extension))}
+    return found | _packages() | settings | {"extension vector": str(await database.fetch_value(extension))}
 
 
 def _packages() -> dict[str, str]:

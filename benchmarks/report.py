@@ -65,12 +65,16 @@ def as_markdown(runs: Sequence[Run]) -> str:
 def _markdown(run: Run) -> Iterator[str]:
     yield f"### {title(run)}"
     yield ""
-    yield "; ".join(f"{name} {value}" for name, value in run.machine.items()) + "."
+    yield described(run.machine)
     yield ""
     yield f"| {' | '.join(HEADERS)} |"
     yield f"|---|---|{'--:|' * (len(HEADERS) - 3)}---|"
     for figure in run.figures:
         yield f"| {figure.workload} | {' | '.join(_cells(run.database, figure))} |"
+
+
+def described(machine: Mapping[str, str]) -> str:
+    return "; ".join(f"{name} {value}" for name, value in machine.items()) + "."
 
 
 def title(run: Run) -> str:

@@ -1,25 +1,27 @@
 """`python -m benchmarks.peers`: appending and reading back beside what others do, in the same rounds."""
 
 import importlib
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
+from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.progress import Progress
-from rich.table import Column, Table
 
 from benchmarks.bench import TEXT, Bench, Sizes, opened, place
-from benchmarks.figures import CORE, LIMIT, OURS, Figure, Run, figure
+from benchmarks.figures import Figure, figure
+from benchmarks.kept import Kept, Part
 from benchmarks.machine import describe
 from benchmarks.peers.ours import AsPeer
 from benchmarks.peers.peer import Peer
+from benchmarks.peers.report import as_markdown, as_table
 from benchmarks.recall import Databases
-from benchmarks.report import as_json, as_text, title
+from benchmarks.report import as_json, as_text
 from benchmarks.rounds import interleaved, one_after_another, side_by_side
 from scripts.console import AsJson, emit, err, out, run, say
-from scripts.tables import number, table
 
 PEERS = {
     "OpenAiSqlAlchemy": ("openai_agents", ("postgres", "sqlite")),
@@ -31,7 +33,7 @@ PEERS = {
 }
 """The class, its file, and the databases that it knows."""
 
-NAMES = {LIMIT: "the raw driver", CORE: "SQLAlchemy Core", OURS: "this project"}
+LEVELS = {"postgres": "on", "sqlite": "FULL"}
 WHOLE = Sizes(rows=1_000, operations=50)
 
 
@@ -41,39 +43,44 @@ def command(
     rows: Annotated[int, typer.Option(min=1, help="Messages of the conversation that is read.")] = WHOLE.rows,
     operations: Annotated[int, typer.Option(min=1, help="Of each in a round.")] = WHOLE.operations,
     writers: Annotated[int, typer.Option(min=1, max=WHOLE.agents, help="That append at once.")] = WHOLE.agents,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown instead of a table.")] = False,
+    file: Annotated[
+        Path | None, typer.Option("--out", help="Take up the figures here; the same command goes on after a stop.")
+    ] = None,
     as_json_: AsJson = False,
 ) -> None:
     """Compare with those of the peers that are installed; docs/performance.md says how they are.
 
     Append one message in a transaction of its own, alone and by several writers at once, and read the last fifty.
     """
-    runs: list[Run] = []
     sizes = Sizes(rounds=rounds, rows=rows, operations=operations, agents=writers)
+    asked = [Part(name, level, "peers") for name, level in LEVELS.items() if db in (name, Databases.BOTH)]
+    kept = Kept(file, asked, sizes)
     with Progress(console=err, disable=not err.is_terminal, transient=True) as progress:
-        for database in (Databases.POSTGRES, Databases.SQLITE):
-            if db in (database, Databases.BOTH):
-                with place(database.value, None) as url:
-                    runs.append(run(measure(database.value, url, sizes, progress)))
-    if as_json_:
-        emit(as_json(runs), as_json=True)
-        return
-    for measured in runs:
-        shown = as_table(measured)
-        emit(shown if out.is_terminal else as_text(shown), as_json=False)
+        for part in list(kept.left):
+            start = time.monotonic()
+            with place(part.database, None) as url:
+                kept.add(part, *run(measure(part, url, sizes, progress)))
+            say(f"peers on {part.database}: {time.monotonic() - start:,.0f} s")
+    if markdown:
+        emit(as_markdown(kept.runs), as_json=False)
+    else:
+        table = as_table(kept.runs) if out.is_terminal else as_text(as_table(kept.runs))
+        emit(as_json(kept.runs) if as_json_ else table, as_json=as_json_)
 
 
-async def measure(db: str, url: str, sizes: Sizes, progress: Progress) -> Run:
-    async with (
-        opened(db, url, "on" if db == "postgres" else "FULL", sizes, progress) as bench,
-        AsyncExitStack() as stack,
-    ):
+async def measure(part: Part, url: str, sizes: Sizes, progress: Progress) -> tuple[Mapping[str, str], list[Figure]]:
+    """The machine, and the figures."""
+    db = part.database
+    async with opened(db, url, part.synchronous, sizes, progress) as bench, AsyncExitStack() as stack:
         peers: list[Peer] = [AsPeer(bench, layer) for layer in bench.layers]
         for make in installed(db):
             # A file of its own: how it is journalled is each one's choice.
             peers.append(make(url if db == "postgres" else url.replace(".db", f"-{len(peers)}.db")))
         for peer in peers:
             await stack.enter_async_context(peer)
-        return Run(db, bench.synchronous, await describe(bench), await _all(bench, peers))
+        machine = await describe(db, bench.database)
+        return machine, await _all(bench, peers)
 
 
 def installed(db: str) -> Iterator[Callable[[str], Peer]]:
@@ -117,16 +124,6 @@ async def _all(bench: Bench, peers: Sequence[Peer]) -> list[Figure]:
         figure("W1", "peers.writers", f"{len(talks)} writers", "tps", at_once["tps"]),
         figure("W2", "peers.last", "last 50, p50", "ms", read["p50"], rows=rows),
     ]
-
-
-def as_table(run: Run) -> Table:
-    """A line for each of them: its figures, and their ratios to the raw driver."""
-    headers = (number(f"{figure.what}, {figure.unit}") for figure in run.figures)
-    shown = table(Column("", no_wrap=True), *headers, title=title(run))
-    for name in run.figures[0].layers:
-        cells = ((figure.layers[name], figure.ratios[name]) for figure in run.figures)
-        shown.add_row(NAMES.get(name, name), *(f"{value:,.2f} · {ratio:.2f}x" for value, ratio in cells))
-    return shown
 
 
 if __name__ == "__main__":

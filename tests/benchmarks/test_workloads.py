@@ -11,6 +11,7 @@ from benchmarks import page, plots
 from benchmarks.__main__ import measure
 from benchmarks.bench import Sizes
 from benchmarks.figures import CORE, LIMIT, OURS, Run, counted, figure
+from benchmarks.kept import Kept, Part
 from benchmarks.report import as_json, as_markdown, as_table, as_text, from_json, missed
 from benchmarks.targets import TARGETS
 from benchmarks.workloads import WORKLOADS
@@ -21,10 +22,12 @@ LAYERS = {LIMIT, CORE, OURS}
 
 async def test_every_workload_measures_every_layer(backend: str, fresh_url: str) -> None:
     db = "sqlite" if backend == "sqlite" else "postgres"
-    failed: list[str] = []
+    parts = [Part(db, "FULL" if db == "sqlite" else "on", name) for name in WORKLOADS]
+    kept = Kept(None, parts, TINY)
     with Progress(disable=True) as progress:
-        run = await measure(db, fresh_url, "FULL", list(WORKLOADS), TINY, progress, failed)
+        failed = await measure(fresh_url, parts, TINY, progress, kept)
 
+    [run] = kept.runs
     assert failed == []
     assert {figure.workload for figure in run.figures} == {name.upper() for name in WORKLOADS}
     assert all(value >= 0 for figure in run.figures for value in figure.layers.values())
@@ -84,7 +87,7 @@ def test_a_page_takes_the_table(runs: Sequence[Run], tmp_path: Path) -> None:
     page.command(result, written)
 
     text = written.read_text("utf-8")
-    assert text == f"Before\n{page.BEGIN}\n{as_markdown(runs)}\n{page.END}\nafter\n"
+    assert text == f"Before\n<!-- figures -->\n{as_markdown(runs)}\n<!-- /figures -->\nafter\n"
 
 
 @pytest.mark.slow
