@@ -40,7 +40,7 @@ class Sizes:
     rounds: int = 5
     rows: int = 1_000_000
     operations: int = 200
-    seconds: float = 7
+    seconds: float = 5
     dimensions: int = 384
     questions: int = 40
     agents: int = WRITERS
