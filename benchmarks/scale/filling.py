@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import cycle
@@ -49,9 +49,10 @@ class Filled:
     async def messages(self) -> int:
         return _whole(await self.database.fetch_value(STORED))
 
-    async def personas(self) -> Sequence[UUID]:
-        rows = await self.database.fetch_all("SELECT id FROM personas ORDER BY name")
-        return [UUID(str(row["id"])) for row in rows]
+    async def personas(self) -> Mapping[int, UUID]:
+        """By their numbers, which their names are."""
+        rows = await self.database.fetch_all("SELECT name, id FROM personas ORDER BY name")
+        return {int(str(row["name"])): UUID(str(row["id"])) for row in rows}
 
     async def memories(self) -> int:
         return len(await self.personas()) * EACH
@@ -75,21 +76,18 @@ class Filled:
         await asyncio.gather(*(store() for _ in range(FILLERS)))
         return there
 
-    async def add_memories(self, most: int, moved: Moved) -> int:
+    async def add_memories(self, most: int, moved: Moved) -> None:
         """Whole personas, up to so many memories."""
-        there = len(await self.personas())
-        for number in range(there, most // EACH):
-            vectors = self.vectors(number)
-            said = texts(number, EACH)
-            async with UnitOfWork(self.database) as uow:
-                persona = (await uow.personas.create(name=f"{number:08}", template="-")).id
-                rows = (
-                    {"content": f"{n} {text}", "persona_id": persona, "vector": vector}
-                    for n, (text, vector) in enumerate(zip(said, vectors, strict=True))
-                )
-                await uow.memories.remember_many(rows, space=self.space)
-            moved((number + 1) * EACH)
-        return max(there, most // EACH) * EACH
+        there = set(await self.personas())
+        missing = (number for number in range(most // EACH) if number not in there)
+
+        async def store() -> None:
+            for number in missing:
+                await self._persona(number)
+                there.add(number)
+                moved(len(there) * EACH)
+
+        await asyncio.gather(*(store() for _ in range(FILLERS)))
 
     def vectors(self, number: int) -> Vector:
         """The memories' of a persona, in their order: the same whenever they are asked for."""
@@ -126,6 +124,16 @@ class Filled:
             talk = large if length < 0 else (await uow.conversations.create(title="ordinary")).id
             for start in range(0, abs(length), PORTION):
                 await uow.messages.append_many(talk, self._said(min(PORTION, abs(length) - start)))
+
+    async def _persona(self, number: int) -> None:
+        vectors, said = self.vectors(number), texts(number, EACH)
+        async with UnitOfWork(self.database) as uow:
+            persona = (await uow.personas.create(name=f"{number:08}", template="-")).id
+            rows = (
+                {"content": f"{n} {text}", "persona_id": persona, "vector": vector}
+                for n, (text, vector) in enumerate(zip(said, vectors, strict=True))
+            )
+            await uow.memories.remember_many(rows, space=self.space)
 
     def _said(self, size: int) -> Iterator[dict[str, Any]]:
         now, random = utc_now(), np.random.default_rng()

@@ -117,10 +117,10 @@ class Question:
 async def _questions(filled: Filled, count: int, *, everything: bool) -> list[Question]:
     personas = await filled.personas()
     random = np.random.default_rng(len(personas))
-    about = random.integers(len(personas), size=count)
+    about = random.choice(list(personas), size=count)
     asked = np.vstack([filled.question(int(number), random) for number in about])
     scores, places = np.full((count, 0), 0.0), np.full((count, 0), 0)
-    for number in range(len(personas)) if everything else sorted({int(number) for number in about}):
+    for number in personas if everything else sorted(set(about.tolist())):
         here = asked @ filled.vectors(number).T
         if not everything:
             here[about != number] = -2
@@ -132,7 +132,7 @@ async def _questions(filled: Filled, count: int, *, everything: bool) -> list[Qu
     return [
         Question(
             vector,
-            None if everything else personas[number],
+            None if everything else personas[int(number)],
             frozenset((personas[place // EACH], place % EACH) for place in row.tolist()),
         )
         for vector, number, row in zip(asked, about, places, strict=True)

@@ -21,12 +21,13 @@ def from_json(data: Sequence[Mapping[str, Any]]) -> list[Step]:
 
 
 def flatness(steps: Sequence[Step]) -> dict[str, float]:
-    """The median of each call at the last step, divided by that of the first which has it."""
-    found = {}
-    for name in steps[-1].took if steps else ():
-        first = next(step.took[name] for step in steps if name in step.took)
-        found[name] = steps[-1].took[name].p50 / first.p50
-    return found
+    """The median of each call at the last step, divided by that of the first one."""
+    took = {name: [step.took[name].p50 for step in steps if name in step.took] for name in calls(steps)}
+    return {name: values[-1] / values[0] for name, values in took.items() if len(values) > 1}
+
+
+def calls(steps: Sequence[Step]) -> Sequence[str]:
+    return list(steps[-1].took) if steps else []
 
 
 def lines(steps: Sequence[Step]) -> list[list[list[str]]]:
@@ -34,18 +35,19 @@ def lines(steps: Sequence[Step]) -> list[list[list[str]]]:
     heads = [f"{step.messages:,}" for step in steps]
     memories = ["memories", *(f"{step.memories:,}" for step in steps)]
     flat = flatness(steps)
-    calls = [["messages; p50 / p95, ms", *heads, "last to first"], [*memories, ""]]
-    for name in flat:
-        calls.append([name, *(_took(step.took.get(name)) for step in steps), f"{flat[name]:.2f}x"])
+    rows = [["messages; p50 / p95, ms", *heads, "last to first"], [*memories, ""]]
+    for name in calls(steps):
+        grown = f"{flat[name]:.2f}x" if name in flat else ""
+        rows.append([name, *(_took(step.took.get(name)) for step in steps), grown])
     for name in steps[-1].recall:
-        calls.append([name, *(f"{step.recall[name]:.3f}" for step in steps), ""])
+        rows.append([name, *(f"{step.recall[name]:.3f}" for step in steps), ""])
     seconds = [["messages; seconds", *heads], memories]
     for name in steps[-1].seconds:
         seconds.append([name, *(f"{step.seconds.get(name, 0):,.0f}" for step in steps)])
     sizes = [["messages; MB", *heads], memories]
     for name in steps[-1].bytes:
         sizes.append([_named(name), *(f"{step.bytes.get(name, 0) / 1e6:,.0f}" for step in steps)])
-    return [calls, seconds, sizes]
+    return [rows, seconds, sizes]
 
 
 def _named(name: str) -> str:

@@ -31,6 +31,7 @@ def test_it_tells_how_flat_a_call_stayed() -> None:
     assert flatness(steps) == {"append": 1.25}
     assert "| append | 2.00 / 4.00 | 2.50 / 5.00 | 1.25x |" in as_markdown({}, steps).splitlines()
     assert "1.25x" in as_text(as_table(steps))
+    assert flatness(steps[:1]) == {}
     assert from_json(json.loads(json.dumps(as_json({}, steps)))["steps"]) == steps
 
 
