@@ -17,7 +17,7 @@ from models import Entity
 from models.types import UTCDateTime
 from repositories.ownership import table_of, visible
 from repositories.pagination import Key, Page, decode_cursor, encode_cursor
-from repositories.row_statement import parameters
+from repositories.row_statement import parameters, select_statement
 from repositories.validation import valid_changes, valid_id, valid_limit
 
 ModelT = TypeVar("ModelT", bound=Entity)
@@ -44,7 +44,11 @@ class ReadRepository(Generic[ModelT]):
         return row
 
     async def get_or_none(self, id: UUID, *, load: Iterable[str] = ()) -> ModelT | None:
-        rows = await self._select(col(self.model.id) == valid_id(id), options=self._loads(load))
+        key, loads = valid_id(id), self._loads(load)
+        if not loads:
+            statement = select_statement(self.model, self.session.owner_id is not None)
+            return await self._one(statement, {"id": key}, reads=True)
+        rows = await self._select(col(self.model.id) == key, options=loads)
         return rows[0] if rows else None
 
     async def get_many(self, ids: Iterable[UUID], *, load: Iterable[str] = ()) -> Sequence[ModelT]:

@@ -1,4 +1,4 @@
-"""The statements that write one row, built once: they are sent with its values and give back what is stored."""
+"""The statements that write one row or get it, built once: sent with its values, they give back what is stored."""
 
 from collections.abc import Mapping
 from functools import cache, lru_cache
@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from database.prepared import Statement
 from models import Base
-from repositories.ownership import Condition, references_seen, table_of, writable
+from repositories.ownership import Condition, references_seen, table_of, visible, writable
 from repositories.upsert import Insert, insert_into
 
 MOST_UPDATES = 500
@@ -52,6 +52,14 @@ def new_row(dialect_name: str, model: type[Base], owned: bool, owner_id: sa.Colu
 @cache
 def insert_statement(dialect_name: str, model: type[Base], owned: bool) -> Statement:
     return new_row(dialect_name, model, owned).returning(*table_of(model).columns)
+
+
+@cache
+def select_statement(model: type[Base], owned: bool) -> Statement:
+    """Parameters: the id."""
+    table = table_of(model)
+    seen = visible(model, OWNER if owned else None)
+    return sa.select(*table.columns).where(table.c.id == parameter(table.c.id), *seen)
 
 
 @lru_cache(maxsize=MOST_UPDATES)

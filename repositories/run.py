@@ -226,7 +226,7 @@ class RunRepository(Repository[Run]):
         return stored
 
     async def _by_key(self, row: Row) -> Run | None:
-        return await self._one(_by_key_statement(self.session.owner_id is not None), row)
+        return await self._one(_by_key_statement(self.session.owner_id is not None), row, reads=True)
 
     def _guard(self, values: Mapping[str, object]) -> tuple[Condition, StoreError] | None:
         return (MOVES[RunStatus(str(values["status"]))], StaleVersionError("status")) if "status" in values else None

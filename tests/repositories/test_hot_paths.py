@@ -21,6 +21,10 @@ async def history(uow: UnitOfWork, talk: UUID) -> object:
     return await uow.messages.history(talk, last=50)
 
 
+async def get(uow: UnitOfWork, talk: UUID) -> object:
+    return await uow.conversations.get(talk)
+
+
 async def set_state(uow: UnitOfWork, talk: UUID) -> object:
     return await uow.states.set(talk, "city", "Oslo")
 
@@ -68,6 +72,7 @@ COSTS: dict[Verb, tuple[bool, dict[str, tuple[int, int, int]]]] = {
     # verb: only reads, and by database: the most function calls, statements, and waits for the server or a thread
     append: (False, {"postgresql": (640, 1, 3), "sqlite": (670, 2, 3)}),
     history: (True, {"postgresql": (690, 1, 1), "sqlite": (730, 1, 1)}),
+    get: (True, {"postgresql": (360, 1, 1), "sqlite": (340, 1, 1)}),
     set_state: (False, {"postgresql": (640, 1, 3), "sqlite": (550, 1, 2)}),
     remember: (False, {"postgresql": (750, 1, 3), "sqlite": (790, 2, 3)}),
     save_run: (False, {"postgresql": (740, 1, 3), "sqlite": (650, 1, 2)}),
