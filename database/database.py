@@ -62,6 +62,7 @@ class Database(RawSql):
         self._holding: set[asyncio.Task[object] | None] = set()
         self._sandbox: AsyncConnection | None = None
         self._prepared: dict[Statement, Prepared] = {}
+        self._remembered: set[str] = set()
 
     def __repr__(self) -> str:
         return f"Database({self.url!r})"
@@ -85,6 +86,7 @@ class Database(RawSql):
         """
         if self._engines is not None:
             engines, self._engines = self._engines, None
+            self._remembered.clear()
             await engines.dispose()
 
     async def __aenter__(self) -> Self:
@@ -99,6 +101,7 @@ class Database(RawSql):
     async def migrate(self, revision: str = "head", *, config: Path | None = None) -> None:
         """Bring the schema to `revision`. `config` names an application's alembic.ini, if its migrations run too."""
         engines = self._ready()
+        self._remembered.clear()
         if engines.one_connection:
             # What is in memory is gone with its connection.
             async with engines.writer.connect() as only:
@@ -233,7 +236,8 @@ class Database(RawSql):
 
     async def _take(self, engine: AsyncEngine, owner_id: str | None, *, reads: bool) -> Session:
         owner = _valid_owner(owner_id)
-        unit = Unit(engine, self._ready().driver, self._prepared, self.settings.slow_query_ms, reads=reads)
+        driver, slow_ms = self._ready().driver, self.settings.slow_query_ms
+        unit = Unit(engine, driver, self._prepared, self._remembered, slow_ms, reads=reads)
         await unit.take(self._sandbox)
         return Session(unit, owner, self.settings)
 

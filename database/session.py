@@ -65,6 +65,11 @@ class Session(AsyncSession):
     def is_idle(self) -> bool:
         return not self.has_entities and self.unit.is_idle
 
+    @property
+    def remembered(self) -> set[str]:
+        """What was found in the database and is not asked for again, while it is open: names of optional indexes."""
+        return self.unit.remembered
+
     async def core(self) -> AsyncConnection:
         """The session's own connection, after what is pending in the session has been flushed."""
         await self.flush_pending()

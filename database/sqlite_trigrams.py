@@ -3,8 +3,9 @@
 import json
 import re
 import sqlite3
+from collections.abc import Sequence
 from functools import lru_cache
-from itertools import chain, compress
+from itertools import chain
 from typing import TypeAlias
 
 import numpy as np
@@ -24,12 +25,15 @@ def register(connection: sqlite3.Connection) -> None:
 
 def mean_word_similarity(words: str, text: str) -> float:
     """The mean of strict_word_similarity over the words, a JSON array; added up as PostgreSQL does."""
-    asked = _array(words)
-    parts = [_trigrams(word) for word in _words(lowered(text))]
+    asked, parts = _array(words), _parts(text)
     total = 0.0
     for word in asked:
         total += _strict_similarity(_trigrams(word), parts)
     return total / len(asked)
+
+
+def _parts(text: str) -> list[Trigrams]:
+    return list(map(_trigrams, _words(lowered(text))))
 
 
 def _words(text: str) -> list[str]:
@@ -44,7 +48,7 @@ def lowered(text: str) -> str:
 
 def strict_word_similarity(word: str, text: str) -> float:
     """pg_trgm's function of this name, for a question of one word."""
-    return _strict_similarity(_trigrams(lowered(word)), [_trigrams(part) for part in _words(lowered(text))])
+    return _strict_similarity(_trigrams(lowered(word)), _parts(text))
 
 
 @lru_cache(maxsize=64)
@@ -58,27 +62,27 @@ def _trigrams(word: str) -> Trigrams:
     return frozenset(padded[place : place + 3] for place in range(len(padded) - 2))
 
 
-def _strict_similarity(asked: Trigrams, words: list[Trigrams]) -> float:
+def _strict_similarity(asked: Trigrams, words: Sequence[Trigrams]) -> float:
     """The best share of common trigrams that a run of whole words has; pg_trgm's way, which never goes back.
 
     For each word that a run may end with it looks for the best beginning, from that of the best run so far on. Words
     without a common trigram end no run better than the word before them did, and begin none.
     """
+    places = [place for place, apart in enumerate(map(asked.isdisjoint, words)) if not apart]
+    most, size = len(asked.intersection(chain.from_iterable([words[place] for place in places]))), len(asked)
     best, first = 0.0, 0
-    common = [not asked.isdisjoint(word) for word in words]
-    most, size = len(asked.intersection(chain.from_iterable(compress(words, common)))), len(asked)
-    for last in compress(range(len(words)), common):
-        run: Trigrams = frozenset()
-        found, begin, shares, holds = 0.0, last, 0, 1
-        for place in range(last, first - 1, -1):
-            if most * holds < shares * (size + len(run) - most):
-                break  # Longer runs hold too much else, even if they held all that the text has of what is asked.
-            run |= words[place]
-            if common[place]:
-                shared = len(asked & run)
-                similarity = shared / (size + len(run) - shared)
-                if similarity >= found:
-                    found, begin, shares, holds = similarity, place, shared, size + len(run) - shared
+    for last, end in enumerate(places):
+        run = words[end]
+        start, begin, shares = last, last, len(asked & run)
+        holds = size + len(run) - shares
+        # Until longer runs hold too much else, even if they held all that the text has of what is asked.
+        while start > first and most * holds >= shares * (size + len(run) - most):
+            start -= 1
+            run = run.union(*words[places[start] : places[start + 1]])
+            shared = len(asked & run)
+            held = size + len(run) - shared
+            if shared * holds >= shares * held:
+                begin, shares, holds = start, shared, held
         first = begin
-        best = max(best, found)
+        best = max(best, shares / holds)
     return float(np.float32(best))

@@ -28,11 +28,19 @@ class Unit:
     """`take()` it, and `give_back()` whatever happens; `keep()` before that what it has done."""
 
     def __init__(
-        self, engine: AsyncEngine, driver: Driver, prepared: dict[Statement, Prepared], slow_ms: float, *, reads: bool
+        self,
+        engine: AsyncEngine,
+        driver: Driver,
+        prepared: dict[Statement, Prepared],
+        remembered: set[str],
+        slow_ms: float,
+        *,
+        reads: bool,
     ) -> None:
         self._engine = engine
         self._driver = driver
         self._prepared = prepared
+        self.remembered = remembered
         self._slow_ms = slow_ms
         self.only_reads = reads
         self._pool = engine.sync_engine.pool

@@ -130,7 +130,8 @@ class MessageSearch:
     ) -> Sequence[Similar[MessageRecord]]:
         """Messages in which the words of the text stand, or words that resemble them; as `personas.similar`."""
         scope = {"conversation_id": conversation_id, "persona_id": persona_id}
-        return await similar_records(self.session, Message, RECORD_COLUMNS, record_of, text, scope, limit)
+        rows = await similar_records(self.session, Message, MessageRecord._fields, text, scope, limit)
+        return tuple(Similar(MessageRecord._make(row[:-1]), row[-1]) for row in rows)
 
 
 async def _with_neighbours(session: Session, hits: list[FoundMessage], around: int) -> list[FoundMessage]:

@@ -1,6 +1,6 @@
 """Names, titles and messages found in spite of typos: what is asked, and what a text has to hold to be compared.
 
-The text's index finds those that hold a piece of one of the words, however it is written otherwise; the ones with the
+The text's index counts the pieces of the words that each text holds, however it is written otherwise; the ones with the
 most pieces are compared, word by word, by their trigrams. Both databases go the same two steps and answer alike.
 """
 
@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from database.sqlite_trigrams import WORD, lowered
 from models import Base, Conversation, Message, Persona
+from repositories.ownership import table_of
 from repositories.search.words import asked_words
 
 LEAST_SIMILARITY = 0.3
@@ -43,7 +44,7 @@ class FuzzyText:
 
     @property
     def index(self) -> str:
-        return f"ix_fuzzy_{self.table}_{self.column}"
+        return f"ix_fuzzy_{self.table}_{self.column}_pieces"
 
 
 FUZZY: Mapping[type[Base], FuzzyText] = {
@@ -61,6 +62,7 @@ class FuzzyQuery:
     model: type[Base]
     words: Sequence[str]
     scope: Mapping[str, object]
+    columns: tuple[str, ...]
     limit: int
 
     @property
@@ -88,7 +90,8 @@ def fuzzy_words(text: str) -> list[str]:
 
 
 def pieces_of(word: str) -> list[str]:
-    """Runs of three or four letters, where the word's edges count as one."""
+    """Runs of three or four letters, where the word's edges count as one. The index knows runs of three: a text holds a
+    piece of four that has its first three and its last three."""
     padded = f" {word} "
     size = min(len(padded), 3 if len(word) <= SHORT_WORD else 4)
     return [padded[place : place + size] for place in range(len(padded) - size + 1)]
@@ -110,7 +113,11 @@ RANKED = """,
 compared AS MATERIALIZED (
     SELECT id, {similarity} AS similarity FROM candidates
 )
-SELECT id, similarity FROM compared WHERE similarity >= :least ORDER BY similarity DESC, id LIMIT :limit
+SELECT {read}, compared.similarity
+FROM compared JOIN {table} AS r ON r.id = compared.id
+WHERE compared.similarity >= :least
+ORDER BY compared.similarity DESC, compared.id
+LIMIT :limit
 """
 
 TYPES: Mapping[str, sa.types.TypeEngine[Any]] = {
@@ -124,16 +131,19 @@ TYPES: Mapping[str, sa.types.TypeEngine[Any]] = {
 
 
 @lru_cache(maxsize=200)
-def fuzzy_statement(model: type[Base], scope: tuple[str, ...], candidates: str, similarity: str) -> sa.TextualSelect:
+def fuzzy_statement(
+    model: type[Base], scope: tuple[str, ...], columns: tuple[str, ...], candidates: str, similarity: str
+) -> sa.TextualSelect:
     """Built once for each form of a question; `candidates` is the dialect's WITH, with {table}, {column}, {scope}."""
-    text = FUZZY[model]
+    text, table = FUZZY[model], table_of(model)
     pieces = {
         "table": text.table,
         "column": text.column,
         "scope": " AND ".join(SCOPES[model][name] for name in scope) or "1 = 1",
         "longest": LONGEST,
         "similarity": similarity,
+        "read": ", ".join(f"r.{name}" for name in columns),
     }
     sql = sa.text((candidates + RANKED).format(**pieces))
-    bound = (sa.bindparam(name, type_=kind) for name, kind in TYPES.items() if name in sql._bindparams)
-    return sql.bindparams(*bound).columns(sa.column("id", sa.Uuid), sa.column("similarity", sa.Float))
+    bound = (sa.bindparam(name, type_=TYPES[name]) for name in (*scope, "candidates", "least", "limit"))
+    return sql.bindparams(*bound).columns(*(table.c[name] for name in columns), sa.column("similarity", sa.Float))

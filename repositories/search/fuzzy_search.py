@@ -1,29 +1,27 @@
 """Fuzzy search as the repositories ask for it, and its index as commands build and drop it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy.engine import RowMapping
-from sqlalchemy.ext.asyncio import AsyncConnection
-from sqlmodel import select
+from sqlmodel import col, select
 
 from database import Database, Session
-from database.errors import ConfigurationError
+from database.errors import ConfigurationError, NotMigratedError, QueryError
 from models import Entity
-from repositories.ownership import table_of
 from repositories.search import postgres_fuzzy, sqlite_fuzzy
 from repositories.search.contract import TableIndex
-from repositories.search.fuzzy import FuzzyQuery, FuzzyText, fuzzy_words
+from repositories.search.fuzzy import FUZZY, FuzzyQuery, FuzzyText, fuzzy_words
 from repositories.validation import valid_id, valid_limit, valid_text
 
 T = TypeVar("T", covariant=True)
 ModelT = TypeVar("ModelT", bound=Entity)
-RowT = TypeVar("RowT")
 
 Asked = tuple[sa.TextualSelect, dict[str, object]]
 """A statement with its values."""
+
+NO_INDEX = "fuzzy search has no index here; build it with `python -m scripts index --fuzzy`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +35,7 @@ class Similar(Generic[T]):
 class Fuzzy(Protocol):
     """What each database does its own way."""
 
-    async def is_ready(self, connection: AsyncConnection, text: FuzzyText) -> bool: ...
+    async def is_ready(self, session: Session, text: FuzzyText) -> bool: ...
 
     def statement(self, query: FuzzyQuery) -> Asked: ...
 
@@ -49,52 +47,42 @@ class Fuzzy(Protocol):
 async def similar_rows(
     session: Session, model: type[ModelT], text: str, scope: Mapping[str, object], limit: int
 ) -> tuple[Similar[ModelT], ...]:
-    """As entities."""
-    asked = await _asked(session, model, text, scope, limit)
-    if asked is None:
+    """As entities, which one more statement reads."""
+    hits = await similar_records(session, model, ("id",), text, scope, limit)
+    if not hits:
         return ()
-    statement, values = asked
-    found = statement.subquery("found")
-    query = select(model, found.c.similarity).join(found, found.c.id == model.id)
-    query = query.order_by(found.c.similarity.desc(), found.c.id)
-    rows = await session.exec(query, params=values, execution_options={"populate_existing": True})
-    return tuple(Similar(row, similarity) for row, similarity in rows)
+    query = select(model).where(col(model.id).in_([row[0] for row in hits]))
+    rows = await session.exec(query.execution_options(populate_existing=True))
+    found = {row.id: row for row in rows}
+    return tuple(Similar(found[id], similarity) for id, similarity in hits if id in found)
 
 
 async def similar_records(
     session: Session,
     model: type[Entity],
-    columns: Sequence[sa.ColumnElement[Any]],
-    record: Callable[[RowMapping], RowT],
+    columns: tuple[str, ...],
     text: str,
     scope: Mapping[str, object],
     limit: int,
-) -> tuple[Similar[RowT], ...]:
-    """As what `record` makes of the columns."""
-    asked = await _asked(session, model, text, scope, limit)
-    if asked is None:
-        return ()
-    statement, values = asked
-    found, table = statement.subquery("found"), table_of(model)
-    query = sa.select(*columns, found.c.similarity).join_from(table, found, found.c.id == table.c.id)
-    query = query.order_by(found.c.similarity.desc(), found.c.id)
-    rows = (await (await session.core()).execute(query, values)).mappings()
-    return tuple(Similar(record(row), row["similarity"]) for row in rows)
-
-
-async def _asked(
-    session: Session, model: type[Entity], text: str, scope: Mapping[str, object], limit: int
-) -> Asked | None:
-    """The statement with its values; None where the question has no word."""
+) -> Sequence[Sequence[Any]]:
+    """As rows of the columns, with the similarity behind them."""
     known: dict[str, object] = {name: valid_id(value, name) for name, value in scope.items() if value is not None}
     if session.owner_id is not None:
         known["owner_id"] = session.owner_id
-    query = FuzzyQuery(model, fuzzy_words(valid_text(text, "text")), known, valid_limit(limit))
-    connection = await session.core()
-    fuzzy = _fuzzy_on(connection.dialect.name)
-    if not await fuzzy.is_ready(connection, query.text):
-        raise ConfigurationError("fuzzy search has no index here; build it with `python -m scripts index --fuzzy`")
-    return fuzzy.statement(query) if query.words else None
+    query = FuzzyQuery(model, fuzzy_words(valid_text(text, "text")), known, columns, valid_limit(limit))
+    fuzzy, index = _fuzzy_on(session.dialect_name), query.text.index
+    if index not in session.remembered:
+        if not await fuzzy.is_ready(session, query.text):
+            raise ConfigurationError(NO_INDEX)
+        session.remembered.add(index)
+    if not query.words:
+        return ()
+    try:
+        return await session.read(*fuzzy.statement(query))
+    except (NotMigratedError, QueryError) as error:
+        # Somebody else has dropped it since.
+        session.remembered.discard(index)
+        raise ConfigurationError(NO_INDEX) from error
 
 
 def _fuzzy_on(dialect_name: str) -> Fuzzy:
@@ -113,4 +101,6 @@ async def build_fuzzy_index(database: Database) -> Sequence[TableIndex]:
 
 async def drop_fuzzy_index(database: Database) -> None:
     """Take it away, with what it costs each write; not inside a unit of work."""
+    async with database.session() as session:
+        session.remembered.difference_update(text.index for text in FUZZY.values())
     await _fuzzy_on(database.url.get_backend_name()).drop(database)

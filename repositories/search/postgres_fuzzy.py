@@ -1,45 +1,69 @@
-"""Fuzzy search on PostgreSQL: GIN over trigrams finds the pieces, pg_trgm compares the words."""
+"""Fuzzy search on PostgreSQL: a GIN index counts the pieces, pg_trgm compares the words."""
 
 from collections.abc import Sequence
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from database import Database
+from database import Database, Session
 from database.errors import ConfigurationError, StoreError
 from repositories.search.contract import IndexState, TableIndex
 from repositories.search.fuzzy import FUZZY, LONGEST, FuzzyQuery, FuzzyText, fuzzy_statement
 from repositories.search.postgres_index import STATES, be_alone
 
-SEEN = "fuzzy_text({column})"
+PIECES = 'fuzzy_pieces({column}) COLLATE "C"'
+"""Compared by their bytes, whatever order of letters the database has."""
 
 FUNCTION = f"""
-CREATE OR REPLACE FUNCTION fuzzy_text(value text) RETURNS text
-LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE COST 1000
-AS $$ BEGIN RETURN lower(' ' || left(value, {LONGEST}) || ' '); END $$
+CREATE OR REPLACE FUNCTION fuzzy_pieces(value text) RETURNS text[]
+LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE COST 10000
+AS $$
+DECLARE
+    pieces text[] := '{{}}';
+    a text := '';
+    b text := '';
+    c text;
+BEGIN
+    FOREACH c IN ARRAY string_to_array(lower(' ' || left(value, {LONGEST}) || ' '), NULL) LOOP
+        pieces := pieces || (a || b || c);
+        a := b;
+        b := c;
+    END LOOP;
+    RETURN pieces[3:];  -- the first two letters have no two before them
+END $$
 """
-"""What is indexed, with an edge at both ends. The planner takes `lower` for cheap, and would read the table instead."""
+"""Each three letters in a row, with an edge at both ends. pg_trgm's own index finds them too, but does not count: each
+text would be read, and made lower, again."""
 
-CREATE = "CREATE INDEX CONCURRENTLY IF NOT EXISTS {index} ON {table} USING gin ({seen} gin_trgm_ops)"
+CREATE = "CREATE INDEX CONCURRENTLY IF NOT EXISTS {index} ON {table} USING gin (({pieces}))"
 
-HAS_FUNCTION = "SELECT to_regprocedure('fuzzy_text(text)')"
+HAS_FUNCTION = "SELECT to_regprocedure('fuzzy_pieces(text)')"
 
 AVAILABLE = "SELECT installed_version IS NOT NULL FROM pg_available_extensions WHERE name = 'pg_trgm'"
 
 KNOWS_LETTERS = "SELECT similarity('\u00fc', '\u00fc') = 1"
 """pg_trgm passes over what the database's LC_CTYPE takes for no letter."""
 
+IS_READY = sa.text("SELECT true AS ready FROM pg_index WHERE indexrelid = to_regclass(:name) AND indisvalid").columns(
+    sa.column("ready", sa.Boolean)
+)
+
 CANDIDATES = f"""
-WITH candidates AS MATERIALIZED (
-    SELECT id, text
-    FROM (
-        SELECT r.id, {SEEN.format(column="r.{column}")} AS text
+WITH best AS MATERIALIZED (
+    SELECT held.id
+    FROM unnest(CAST(:pieces AS text[])) AS piece CROSS JOIN LATERAL (
+        SELECT r.id
         FROM {{table}} AS r
-        WHERE {SEEN.format(column="r.{column}")} LIKE ANY (CAST(:patterns AS text[])) AND {{scope}}
-        OFFSET 0  -- so that the text is made lower once
-    ) AS found
-    ORDER BY (SELECT count(*) FROM unnest(CAST(:pieces AS text[])) AS piece WHERE strpos(text, piece) > 0) DESC, id
+        WHERE {PIECES.format(column="r.{column}")} @> ARRAY[left(piece, 3), right(piece, 3)] AND {{scope}}
+        OFFSET 0  -- so that each piece is looked up in the index
+    ) AS held
+    GROUP BY held.id
+    ORDER BY count(*) DESC, held.id
     LIMIT :candidates
+),
+candidates AS MATERIALIZED (
+    SELECT r.id, lower(left(r.{{column}}, {{longest}})) AS text
+    FROM best JOIN {{table}} AS r ON r.id = best.id
 )"""
 
 SIMILARITY = """(
@@ -47,15 +71,13 @@ SIMILARITY = """(
     )"""
 
 
-async def is_ready(connection: AsyncConnection, text: FuzzyText) -> bool:
-    return (await _states(connection, [text]))[0].state is IndexState.READY
+async def is_ready(session: Session, text: FuzzyText) -> bool:
+    return bool(await session.read(IS_READY, {"name": text.index}))
 
 
 def statement(query: FuzzyQuery) -> tuple[sa.TextualSelect, dict[str, object]]:
-    sql = fuzzy_statement(query.model, tuple(query.scope), CANDIDATES, SIMILARITY)
-    pieces = query.pieces
-    lists = {"pieces": pieces, "patterns": [f"%{piece}%" for piece in pieces], "words": list(query.words)}
-    return sql, query.values | lists
+    sql = fuzzy_statement(query.model, tuple(query.scope), query.columns, CANDIDATES, SIMILARITY)
+    return sql, query.values | {"pieces": query.pieces, "words": list(query.words)}
 
 
 async def build(database: Database) -> Sequence[TableIndex]:
@@ -71,8 +93,8 @@ async def build(database: Database) -> Sequence[TableIndex]:
                 if index.state is IndexState.UNFINISHED:
                     await connection.exec_driver_sql(f"DROP INDEX CONCURRENTLY IF EXISTS {index.name}")
                 if index.state is not IndexState.READY:
-                    seen = SEEN.format(column=text.column)
-                    await connection.exec_driver_sql(CREATE.format(index=text.index, table=text.table, seen=seen))
+                    pieces = PIECES.format(column=text.column)
+                    await connection.exec_driver_sql(CREATE.format(index=text.index, table=text.table, pieces=pieces))
                     await connection.exec_driver_sql(f"ANALYZE {text.table}")
             return await _states(connection, list(FUZZY.values()))
         finally:
@@ -85,7 +107,7 @@ async def drop(database: Database) -> None:
     async with database.autocommit() as connection:
         for text in FUZZY.values():
             await connection.exec_driver_sql(f"DROP INDEX CONCURRENTLY IF EXISTS {text.index}")
-        await connection.exec_driver_sql("DROP FUNCTION IF EXISTS fuzzy_text(text)")
+        await connection.exec_driver_sql("DROP FUNCTION IF EXISTS fuzzy_pieces(text)")
 
 
 async def _have_extension(connection: AsyncConnection) -> None:

@@ -1,20 +1,19 @@
-"""Fuzzy search on SQLite: an FTS5 index of trigrams, kept by triggers, finds the pieces; our functions compare."""
+"""Fuzzy search on SQLite: an FTS5 index of trigrams, kept by triggers, counts the pieces; our functions compare."""
 
 import json
 from collections.abc import Sequence
 
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncConnection
 
-from database import Database
+from database import Database, Session
 from database.sqlite import unhurried
 from repositories.search.contract import IndexState, TableIndex
 from repositories.search.fuzzy import FUZZY, LONGEST, FuzzyQuery, FuzzyText, fuzzy_statement
 
 EVENTS = ("insert", "update", "delete")
 
-PARTS = sa.text("SELECT count(*) FROM sqlite_master WHERE name IN :names").bindparams(
-    sa.bindparam("names", expanding=True)
+PARTS = sa.text("SELECT count(*) FROM sqlite_master WHERE name IN (SELECT value FROM json_each(:names))").columns(
+    sa.column("found", sa.BigInteger)
 )
 
 # CROSS JOIN: in this order. No text is read but those of the best.
@@ -22,7 +21,10 @@ CANDIDATES = """
 WITH held AS MATERIALIZED (
     SELECT f.rowid AS number, count(*) AS pieces
     FROM json_each(:pieces) AS piece CROSS JOIN {table}_fuzzy_fts AS f
-    WHERE f.{table}_fuzzy_fts MATCH '"' || piece.value || '"'
+    WHERE f.{table}_fuzzy_fts MATCH CASE length(piece.value)
+        WHEN 3 THEN '"' || piece.value || '"'
+        ELSE '"' || substr(piece.value, 1, 3) || '" AND "' || substr(piece.value, -3) || '"'
+    END
     GROUP BY f.rowid
 ),
 best AS MATERIALIZED (
@@ -49,13 +51,16 @@ OF_ALL = """SELECT s.row_id AS id, held.pieces AS pieces
 SIMILARITY = "mean_word_similarity(:words, text)"
 
 
-async def is_ready(connection: AsyncConnection, text: FuzzyText) -> bool:
-    return await _state(connection, text) is IndexState.READY
+async def is_ready(session: Session, text: FuzzyText) -> bool:
+    """A table that was made anew has lost its triggers: then the index is not what the table holds."""
+    names = [f"{text.table}_fuzzy_{part}" for part in (*EVENTS, "fts", "search")]
+    [[found]] = await session.read(PARTS, {"names": json.dumps(names)})
+    return bool(found == len(names))
 
 
 def statement(query: FuzzyQuery) -> tuple[sa.TextualSelect, dict[str, object]]:
     candidates = CANDIDATES % (OF_A_SCOPE if query.scope else OF_ALL)
-    sql = fuzzy_statement(query.model, tuple(query.scope), candidates, SIMILARITY)
+    sql = fuzzy_statement(query.model, tuple(query.scope), query.columns, candidates, SIMILARITY)
     return sql, query.values | {"pieces": json.dumps(query.pieces), "words": json.dumps(query.words)}
 
 
@@ -65,7 +70,7 @@ async def build(database: Database) -> Sequence[TableIndex]:
         connection = await session.core()
         await connection.run_sync(unhurried)
         for text in FUZZY.values():
-            if await _state(connection, text) is not IndexState.READY:
+            if not await is_ready(session, text):
                 for sql in [*_dropping(text), *_making(text)]:
                     await connection.exec_driver_sql(sql)
     return [TableIndex(text.table, f"{text.table}_fuzzy_fts", IndexState.READY) for text in FUZZY.values()]
@@ -77,13 +82,6 @@ async def drop(database: Database) -> None:
         for text in FUZZY.values():
             for sql in _dropping(text):
                 await connection.exec_driver_sql(sql)
-
-
-async def _state(connection: AsyncConnection, text: FuzzyText) -> IndexState:
-    """A table that was made anew has lost its triggers: then the index is not what the table holds."""
-    names = [f"{text.table}_fuzzy_{part}" for part in (*EVENTS, "fts", "search")]
-    found = (await connection.execute(PARTS, {"names": names})).scalar_one()
-    return {0: IndexState.MISSING, len(names): IndexState.READY}.get(found, IndexState.UNFINISHED)
 
 
 def _dropping(text: FuzzyText) -> list[str]:
@@ -104,7 +102,7 @@ def _making(text: FuzzyText) -> list[str]:
     take = f"INSERT INTO {fts} ({fts}, rowid, content) VALUES ('delete', {number}, {seen});" % ("old", "old")
     return [
         f"CREATE TABLE {numbers} (number INTEGER PRIMARY KEY, row_id CHAR(32) NOT NULL UNIQUE)",
-        f"CREATE VIRTUAL TABLE {fts} USING fts5(content, content='', tokenize='trigram')",
+        f"CREATE VIRTUAL TABLE {fts} USING fts5(content, content='', tokenize='trigram', detail=none)",
         f"INSERT INTO {numbers} (row_id) SELECT id FROM {table}",
         f"INSERT INTO {fts} (rowid, content) SELECT n.number, {seen % 't'} "
         f"FROM {numbers} AS n JOIN {table} AS t ON t.id = n.row_id",

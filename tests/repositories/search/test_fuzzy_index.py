@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 
+from benchmarks.calls import count_calls
 from database import Database, migrations
 from database.errors import ConfigurationError, DuplicateError
 from database.sqlite_trigrams import strict_word_similarity
@@ -38,9 +39,9 @@ async def assert_nothing_is_left_behind(uow: UnitOfWork) -> None:
             assert rows == await uow.fetch_value(f"SELECT count(*) FROM {table}")
         vocabulary = "CREATE VIRTUAL TABLE temp.kept USING fts5vocab(main, messages_fuzzy_fts, row)"
         await uow.execute(vocabulary)
-        kept = await uow.fetch_value("SELECT coalesce(sum(cnt), 0) FROM temp.kept")
-        texts = await uow.fetch_all("SELECT content FROM messages")
-        assert kept == sum(len(str(row["content"])) for row in texts)
+        kept = await uow.fetch_value("SELECT coalesce(sum(doc), 0) FROM temp.kept")
+        texts = [f" {row['content']} ".lower() for row in await uow.fetch_all("SELECT content FROM messages")]
+        assert kept == sum(len({text[n : n + 3] for n in range(len(text) - 2)}) for text in texts)
         await uow.execute("DROP TABLE temp.kept")
 
 
@@ -98,6 +99,8 @@ async def test_it_comes_and_goes(fresh_database: Database, backend: str) -> None
     assert states(built) == {IndexState.READY}
     assert await build_fuzzy_index(fresh_database) == built
     assert await migrations.drift(fresh_database.url) == []
+    async with UnitOfWork(fresh_database) as uow:
+        assert len(await uow.personas.similar("melani")) == 1
     await drop_fuzzy_index(fresh_database)
     await drop_fuzzy_index(fresh_database)
     names = "sqlite_master WHERE " if backend == "sqlite" else "pg_class WHERE rel"
@@ -146,6 +149,38 @@ async def test_two_build_at_once_while_others_write(fresh_database: Database) ->
     assert states(one) == states(two) == {IndexState.READY}
     async with UnitOfWork(fresh_database) as uow:
         assert len(await uow.personas.similar("meanwile", limit=100)) == 20
+
+
+async def test_an_index_that_another_program_drops_is_missed(fresh_database: Database) -> None:
+    """It is looked for once; then its absence breaks the unit, as any statement that fails, and is known again."""
+    await build_fuzzy_index(fresh_database)
+    async with UnitOfWork(fresh_database) as uow:
+        await uow.personas.create(name="Melanie", template="t")
+        assert len(await uow.personas.similar("melani")) == 1
+    async with Database(fresh_database.url) as other:
+        await drop_fuzzy_index(other)
+    with pytest.raises(ConfigurationError, match="index --fuzzy"):
+        async with UnitOfWork(fresh_database) as uow:
+            await uow.personas.similar("melani")
+    async with UnitOfWork(fresh_database) as uow:
+        with pytest.raises(ConfigurationError, match="index --fuzzy"):
+            await uow.personas.similar("melani")
+        assert await uow.personas.count() == 1, "the unit goes on"
+
+
+async def test_a_search_is_one_statement(fresh_database: Database) -> None:
+    await build_fuzzy_index(fresh_database)
+    async with UnitOfWork(fresh_database) as uow:
+        talk = await uow.conversations.create(title="x")
+        await uow.messages.append(talk.id, role="user", content="an adoption agency")
+
+    async def operation() -> None:
+        async with UnitOfWork(fresh_database, read_only=True) as uow:
+            assert len(await uow.messages.similar("adpotion")) == 1
+
+    counted = await count_calls(operation)
+    assert (counted.statements, counted.round_trips) == (1, 1), counted.sent
+    assert counted.function_calls <= 420
 
 
 @on_sqlite
