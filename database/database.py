@@ -2,8 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -131,7 +131,8 @@ class Database(RawSql):
             except BaseException:
                 await _end(session)
                 raise
-            await _to_its_end(_keep(session))
+            with _keeping():
+                await _to_its_end(session.end(keep=True))
         finally:
             self._holding.discard(holder)
         await session.run_hooks()
@@ -158,6 +159,24 @@ class Database(RawSql):
                 async with self.transaction(owner_id=owner_id) as session:
                     return await work(session)
         raise AssertionError("the last attempt returns or raises")
+
+    async def fetch_alone(self, statement: Statement, values: Mapping[str, object]) -> Sequence[Sequence[Any]]:
+        """The rows of a statement that is a unit by itself, and what it writes is kept: one round trip.
+
+        It needs no BEGIN and no COMMIT of its own. Raises CommitUnknownError where the connection broke meanwhile.
+        """
+        engines = self._ready()
+        holder = self._hold(engines.one_writer)
+        unit = self._unit(engines.writer, reads=False)
+        try:
+            await unit.take(self._sandbox)
+            try:
+                with _keeping():
+                    return await unit.fetch_and_keep(statement, values)
+            finally:
+                await (unit.give_back() if unit.is_idle else _to_its_end(unit.give_back()))
+        finally:
+            self._holding.discard(holder)
 
     @asynccontextmanager
     async def session(self, *, owner_id: str | None = None) -> AsyncIterator[Session]:
@@ -236,10 +255,13 @@ class Database(RawSql):
 
     async def _take(self, engine: AsyncEngine, owner_id: str | None, *, reads: bool) -> Session:
         owner = _valid_owner(owner_id)
-        driver, slow_ms = self._ready().driver, self.settings.slow_query_ms
-        unit = Unit(engine, driver, self._prepared, self._remembered, slow_ms, reads=reads)
+        unit = self._unit(engine, reads=reads)
         await unit.take(self._sandbox)
         return Session(unit, owner, self.settings)
+
+    def _unit(self, engine: AsyncEngine, *, reads: bool) -> Unit:
+        driver, slow_ms = self._ready().driver, self.settings.slow_query_ms
+        return Unit(engine, driver, self._prepared, self._remembered, slow_ms, reads=reads)
 
     @asynccontextmanager
     async def _statements(self, *, writes: bool) -> AsyncIterator[AsyncConnection]:
@@ -256,9 +278,11 @@ async def _end(session: Session) -> None:
         await _to_its_end(session.end(keep=False))
 
 
-async def _keep(session: Session) -> None:
+@contextmanager
+def _keeping() -> Iterator[None]:
+    """What was on its way to be kept when the connection broke may have been kept."""
     try:
-        await session.end(keep=True)
+        yield
     except ConnectionLostError as error:
         if never_sent(error):
             raise

@@ -83,12 +83,12 @@ class Unit:
         return self._taken is None or bool(self._taken.info.get(BROKEN))
 
     async def fetch(
-        self, statement: Statement, values: Mapping[str, object], *, reads: bool = False
+        self, statement: Statement, values: Mapping[str, object], *, reads: bool = False, begins: bool = True
     ) -> Sequence[Sequence[Any]]:
         """The rows of a statement that is built once, its values and columns converted by their types.
 
         What only `reads` needs no transaction in a unit that only reads: each statement sees what is there when it is
-        sent, as READ COMMITTED has it.
+        sent, as READ COMMITTED has it. Where it does not begin one, the database keeps what it writes by itself.
         """
         if not self._is_direct():
             result = await self.connection().execute(statement, values)
@@ -103,7 +103,7 @@ class Unit:
             if len(self._prepared) >= MOST_PREPARED:
                 self._prepared.clear()
             prepared = self._prepared[statement] = Prepared(statement, self._engine.dialect)
-        begins = not (self.only_reads and reads)
+        begins = begins and not (self.only_reads and reads)
         started = time.perf_counter()
         try:
             given = prepared.values(values)
@@ -113,14 +113,21 @@ class Unit:
         log_if_slow(prepared.sql, started, self._slow_ms)
         return prepared.rows(found)
 
+    async def fetch_and_keep(self, statement: Statement, values: Mapping[str, object]) -> Sequence[Sequence[Any]]:
+        """`fetch` of a statement that is all of the unit: straight to the driver it needs no BEGIN and no COMMIT."""
+        rows = await self.fetch(statement, values, begins=self._commit_is_heard)
+        if not self.is_idle:
+            await self.keep()
+        return rows
+
     async def keep(self) -> None:
         """Commit, which may be refused: then nothing is kept."""
         if self._savepoint is not None:
             await self._savepoint.commit()
             return
         connection = self._connection
-        if self._engine.sync_engine.dispatch.commit and not (connection is not None and connection.in_transaction()):
-            # Somebody listens to commits, and SQLAlchemy tells of its own only.
+        if self._commit_is_heard and not (connection is not None and connection.in_transaction()):
+            # SQLAlchemy tells of its own only.
             connection = self.connection()
             await connection.begin()
         # It may have been asked for and not used: then it knows of no transaction, and the driver alone does.
@@ -143,6 +150,11 @@ class Unit:
             await greenlet_spawn(self._taken.close)
         if not self._pool_is_open():
             await greenlet_spawn(self._pool.dispose)
+
+    @property
+    def _commit_is_heard(self) -> bool:
+        """Somebody listens to commits."""
+        return bool(self._engine.sync_engine.dispatch.commit)
 
     def _pool_is_open(self) -> bool:
         return self._pool is self._engine.sync_engine.pool

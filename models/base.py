@@ -1,9 +1,9 @@
 """What every table shares: naming of constraints, validation, and the turn of plain fields into portable columns."""
 
-import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -16,7 +16,7 @@ from sqlmodel import Field, SQLModel
 from sqlmodel.sql import sqltypes
 from uuid_utils.compat import uuid7
 
-from models.types import Money, StringEnum, UTCDateTime, check_integer, check_text, check_time
+from models.types import Money, StringEnum, UTCDateTime, check_integer, check_number, check_text, check_time
 
 SQLModel.metadata.naming_convention = {
     "pk": "pk_%(table_name)s",
@@ -39,6 +39,20 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+@cache
+def _check_of(kind: type[object]) -> Callable[[Any], object] | None:
+    """What a value of this type is held to, wherever it stands."""
+    if issubclass(kind, str):
+        return check_text
+    if issubclass(kind, datetime):
+        return check_time
+    if issubclass(kind, int) and not issubclass(kind, bool):
+        return check_integer
+    if issubclass(kind, float):
+        return check_number
+    return None
+
+
 class Base(SQLModel):
     """A table whose plain fields become portable columns and whose objects are valid at all times.
 
@@ -59,15 +73,8 @@ class Base(SQLModel):
     @classmethod
     def _storable(cls, value: object) -> object:
         """One rule for every value of a kind, so that no field can forget it."""
-        if isinstance(value, str):
-            return check_text(value)
-        if isinstance(value, datetime):
-            return check_time(value)
-        if isinstance(value, int) and not isinstance(value, bool):
-            return check_integer(value)
-        if isinstance(value, float) and not math.isfinite(value):
-            raise ValueError("number must be finite")
-        return value
+        check = _check_of(type(value))
+        return value if check is None else check(value)
 
     def __setattr__(self, name: str, value: object) -> None:
         before = self.__dict__.get(name, ABSENT)

@@ -83,7 +83,7 @@ def check_text(value: str) -> str:
         raise ValueError("is not text")
     if "\0" in value:
         raise ValueError("text must not contain NUL")
-    if not _is_unicode(value):
+    if not (value.isascii() or _is_unicode(value)):
         raise ValueError("text must not contain a lone surrogate")
     return value
 
@@ -99,6 +99,12 @@ def _is_unicode(value: str) -> bool:
 def check_integer(value: int) -> int:
     if not -MAX_INTEGER <= value <= MAX_INTEGER:
         raise ValueError("integer is out of the 64-bit range")
+    return value
+
+
+def check_number(value: float) -> float:
+    if not math.isfinite(value):
+        raise ValueError("number must be finite")
     return value
 
 

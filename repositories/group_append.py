@@ -1,6 +1,6 @@
 """Messages of many callers stored together, each with its own fate: its place, what is stored already, or its error."""
 
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
@@ -11,11 +11,11 @@ import sqlalchemy as sa
 from sqlalchemy.engine import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from database import Session
+from database import Database, Session
 from database.errors import DuplicateError, NotFoundError, StoreError
 from models import Conversation, Message
 from models.types import UTCDateTime, dump_json
-from repositories.append import PARAMETERS, STORED, Places, counters_statement
+from repositories.append import GIVEN, PARAMETERS, STORED, Places, counters_statement
 from repositories.group_statement import COLUMNS, group_statement
 from repositories.message_record import MessageRecord, record_of
 from repositories.ownership import table_of
@@ -25,12 +25,11 @@ from repositories.validation import Row
 CONVERSATIONS = table_of(Conversation)
 MESSAGES = table_of(Message)
 
-IDS = [name for name, kind in COLUMNS.items() if isinstance(kind, sa.Uuid)]
-TIMES = [name for name, kind in COLUMNS.items() if isinstance(kind, UTCDateTime)]
+IDS = [name for name in (*GIVEN, "conversation_id") if isinstance(COLUMNS[name], sa.Uuid)]
+TIMES = [name for name in GIVEN if isinstance(COLUMNS[name], UTCDateTime)]
+PLAIN = [name for name in GIVEN if name not in (*IDS, *TIMES)]
 
 Fate: TypeAlias = MessageRecord | StoreError
-Answer: TypeAlias = tuple[bool, int | None, int | None]
-"""Whether its conversation is there; its position and episode if it is new."""
 
 
 @dataclass(slots=True)
@@ -50,17 +49,29 @@ class NewEntry:
         return found
 
 
-async def append_group(session: Session, entries: Sequence[NewEntry]) -> list[Fate]:
-    """The fate of each, in order; no two have the same id. The session has no owner: each entry has its own.
+async def append_group(database: Database, entries: Sequence[NewEntry]) -> list[Fate]:
+    """The fate of each, in order; no two have the same id. They are kept, in a unit of their own.
 
     One statement on PostgreSQL, three on SQLite; one more where some may be stored already. Raises what is the fate of
     all of them: then nothing is stored.
     """
-    known = await _stored(session, [entry.row["id"] for entry in entries if entry.may_be_stored])
-    if writes_in_cte(session.dialect_name):
-        answers = [tuple(row) for row in await session.fetch(group_statement(), _parameters(entries, known))]
-    else:
-        answers = await _in_steps(await session.core(), entries, known, session.settings.episode_gap)
+    in_one = writes_in_cte(database.url.get_backend_name())
+    doubted = [entry.row["id"] for entry in entries if entry.may_be_stored]
+    if in_one and not doubted:
+        return _fates(entries, await database.fetch_alone(group_statement(), _parameters(entries, ())), {})
+    async with database.transaction() as session:
+        known = await _stored(session, doubted)
+        if in_one:
+            answers = await session.fetch(group_statement(), _parameters(entries, known))
+        else:
+            answers = await _in_steps(await session.core(), entries, known, session.settings.episode_gap)
+    return _fates(entries, answers, known)
+
+
+def _fates(
+    entries: Sequence[NewEntry], answers: Sequence[Sequence[Any]], known: Mapping[UUID, RowMapping]
+) -> list[Fate]:
+    """Each answer: whether its conversation is there; its position and episode if it is new."""
     fates: list[Fate] = []
     for entry, (is_there, position, episode) in zip(entries, answers, strict=True):
         row = entry.row
@@ -85,32 +96,34 @@ async def _stored(session: Session, ids: Sequence[UUID]) -> dict[UUID, RowMappin
 def _parameters(entries: Sequence[NewEntry], known: Container[UUID]) -> dict[str, object]:
     messages = []
     for n, entry in enumerate(entries):
-        message = entry.row | {
-            "n": n,
-            "owner_id": entry.owner_id,
-            "given_episode": entry.given_episode,
-            "episode_before": entry.episode_before,
-            "is_stored": entry.row["id"] in known,
-        }
-        for name in IDS:
-            message[name] = message[name].hex
-        for name in TIMES:
-            if message[name] is not None:
-                message[name] = message[name].isoformat()
+        row = entry.row
         # What is left out is NULL: there is less to write and to read.
-        messages.append({name: value for name, value in message.items() if value is not None})
+        message = {name: row[name] for name in PLAIN if row[name] is not None}
+        message["n"] = n
+        message["is_stored"] = row["id"] in known
+        message["episode_before"] = entry.episode_before.isoformat()
+        for name in IDS:
+            message[name] = row[name].hex
+        for name in TIMES:
+            if (time := row[name]) is not None:
+                message[name] = time.isoformat()
+        if entry.owner_id is not None:
+            message["owner_id"] = entry.owner_id
+        if entry.given_episode is not None:
+            message["given_episode"] = entry.given_episode
+        messages.append(message)
     ids = {entry.conversation_id for entry in entries}
     return {"messages": dump_json(messages), "conversations": list(ids)}
 
 
 async def _in_steps(
     connection: AsyncConnection, entries: Sequence[NewEntry], known: Container[UUID], gap: timedelta
-) -> list[Answer]:
+) -> list[Sequence[Any]]:
     """What `group_statement` does and answers. The unit holds the one write lock: what is read first stays true."""
     ids = {entry.conversation_id for entry in entries}
     found = (await connection.execute(talks_statement(), {"ids": list(ids)})).mappings()
     talks = {talk["id"]: (talk["owner_id"], Places(talk, gap)) for talk in found}
-    answers: list[Answer] = []
+    answers: list[Sequence[Any]] = []
     new: list[NewEntry] = []
     for entry in entries:
         owner_id, places = talks.get(entry.conversation_id, (None, None))

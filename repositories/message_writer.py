@@ -35,7 +35,8 @@ class MessageWriter:
         self._room = asyncio.Semaphore(valid_limit(max_waiting, "max_waiting", MOST_WAITING))
         # A conversation has one lane, for the order. On PostgreSQL one lane's group is made while the other's is kept.
         lanes = 2 if writes_in_cte(database.url.get_backend_name()) else 1
-        self._lanes = [Lane(database, self._room) for _ in range(lanes)]
+        turn = asyncio.Lock()
+        self._lanes = [Lane(database, self._room, turn) for _ in range(lanes)]
         self._closed = False
 
     async def append(

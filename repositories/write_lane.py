@@ -2,8 +2,9 @@
 
 import asyncio
 from collections import defaultdict, deque
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
+from typing import Any, TypeVar
 from uuid import UUID
 
 from database import Database
@@ -20,6 +21,8 @@ from database.retry import DEADLINE, RETRIES, attempts
 from repositories.base import BATCH
 from repositories.group_append import Fate, NewEntry, append_group
 from repositories.message_record import MessageRecord
+
+T = TypeVar("T")
 
 MOST_TEXT = 4_000_000
 """Characters of one group, unless its first message alone has more."""
@@ -44,10 +47,13 @@ class Lane:
     stops no group.
     """
 
-    def __init__(self, database: Database, room: asyncio.Semaphore) -> None:
-        """`room` is released once for each message that was put."""
+    def __init__(self, database: Database, room: asyncio.Semaphore, turn: asyncio.Lock) -> None:
+        """`room` is released once for each message that was put. `turn` is shared by the lanes: who has it tells its
+        callers and sends what they say next, undisturbed. Else lanes whose answers come at the same moment go on
+        side by side, and the server waits for both groups to be made."""
         self._database = database
         self._room = room
+        self._turn = turn
         self._waiting: deque[Waiting] = deque()
         self._task: asyncio.Task[None] | None = None
 
@@ -66,12 +72,13 @@ class Lane:
     async def _store_all(self) -> None:
         group: list[Waiting] = []
         try:
-            while self._waiting:
-                group = self._next_group()
-                await self._settle(group)
-                self._leave(group)
-                # Who has an answer now may have more to say: it goes with what came meanwhile.
-                await asyncio.sleep(0)
+            async with self._turn:
+                while self._waiting:
+                    group = self._next_group()
+                    await self._settle(group)
+                    self._leave(group)
+                    # Who has an answer now may have more to say: it goes with what came meanwhile.
+                    await asyncio.sleep(0)
         finally:
             self._task = None
             # Nothing, unless this task was cancelled.
@@ -104,7 +111,7 @@ class Lane:
         if not group:
             return
         try:
-            fates: Sequence[Fate | Exception] = await self._store(group)
+            fates: Sequence[Fate | Exception] = await self._answer(self._store(group))
         except Exception as error:
             if again and isinstance(error, DuplicateError):
                 # Another transaction has stored one of the ids meanwhile; now it is seen.
@@ -122,6 +129,16 @@ class Lane:
             else:
                 waiting.fate.set_result(fate)
 
+    async def _answer(self, work: Coroutine[Any, Any, T]) -> T:
+        """What comes of `work`; from when it is sent until then another lane has the turn."""
+        task = asyncio.get_running_loop().create_task(work)
+        await asyncio.sleep(0)
+        self._turn.release()
+        try:
+            return await task
+        finally:
+            await self._turn.acquire()
+
     async def _store(self, group: Sequence[Waiting]) -> list[Fate]:
         """`Database.run`, idempotent since every message has its id: the same group again stores nothing twice.
 
@@ -134,8 +151,7 @@ class Lane:
             async for attempt in attempts(RETRIES, max(DEADLINE - waited, 1.0), idempotent=True):
                 with attempt:
                     try:
-                        async with self._database.transaction() as session:
-                            return await append_group(session, entries)
+                        return await append_group(self._database, entries)
                     except CommitUnknownError:
                         unknown = True
                         for entry in entries:

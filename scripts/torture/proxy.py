@@ -1,6 +1,7 @@
 """A server's address that breaks connections where it hurts: at COMMIT, before the server hears of it or after."""
 
 import asyncio
+import re
 import struct
 from enum import StrEnum
 from typing import Self
@@ -13,10 +14,41 @@ STARTUP_REQUESTS = {80877103: b"N", 80877104: b"N"}
 HEADER = 5
 """Bytes: the type of a message, and its length without the type."""
 
+READY = b"Z"
+"""The server is ready for the next query; what was to be committed is."""
+
+WRITES = re.compile(rb"\b(INSERT|UPDATE|DELETE)\b", re.IGNORECASE)
+
 
 class Cut(StrEnum):
     BEFORE = "before"
     AFTER = "after"
+
+
+class Talk:
+    """What a client and the server have said, as far as it tells which message makes the server commit: COMMIT, and
+    outside of a transaction the Sync behind a prepared statement that writes."""
+
+    def __init__(self) -> None:
+        self._writing: set[bytes] = set()
+        self._in_transaction = False
+        self._syncs = False
+
+    def commits(self, message: bytes) -> bool:
+        kind, body = message[:1], message[HEADER:]
+        if kind == b"P":
+            name, sql = body.split(b"\0")[:2]
+            (self._writing.add if WRITES.search(sql) else self._writing.discard)(name)
+        elif kind == b"B":
+            self._syncs = not self._in_transaction and body.split(b"\0")[1] in self._writing
+        elif kind == b"S":
+            syncs, self._syncs = self._syncs, False
+            return syncs
+        return kind == b"Q" and body.rstrip(b"\0; ").upper() == b"COMMIT"
+
+    def answered(self, message: bytes) -> None:
+        if message[:1] == READY:
+            self._in_transaction = message[HEADER:] != b"I"
 
 
 class Proxy:
@@ -79,9 +111,10 @@ class Proxy:
     ) -> None:
         """Until one of both closes, or a cut is made: whoever ends first, ends the other."""
         deaf = asyncio.Event()
+        talk = Talk()
         both = [
-            asyncio.create_task(self._requests(reader, server_writer, deaf)),
-            asyncio.create_task(_answers(server_reader, writer, deaf)),
+            asyncio.create_task(self._requests(reader, server_writer, talk, deaf)),
+            asyncio.create_task(_answers(server_reader, writer, talk, deaf)),
         ]
         try:
             await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
@@ -91,11 +124,11 @@ class Proxy:
             await asyncio.gather(*both, return_exceptions=True)
 
     async def _requests(
-        self, reader: asyncio.StreamReader, server_writer: asyncio.StreamWriter, deaf: asyncio.Event
+        self, reader: asyncio.StreamReader, server_writer: asyncio.StreamWriter, talk: Talk, deaf: asyncio.Event
     ) -> None:
         while True:
             message = await _message(reader)
-            if self._next is not None and _commits(message):
+            if talk.commits(message) and self._next is not None:
                 when, self._next = self._next, None
                 self.cuts += 1
                 if when is Cut.BEFORE:
@@ -107,13 +140,16 @@ class Proxy:
             await server_writer.drain()
 
 
-async def _answers(server_reader: asyncio.StreamReader, writer: asyncio.StreamWriter, deaf: asyncio.Event) -> None:
+async def _answers(
+    server_reader: asyncio.StreamReader, writer: asyncio.StreamWriter, talk: Talk, deaf: asyncio.Event
+) -> None:
     while True:
         message = await _message(server_reader)
+        talk.answered(message)
         if not deaf.is_set():
             writer.write(message)
             await writer.drain()
-        elif message[:1] == b"Z":  # ready for query: the COMMIT is done
+        elif message[:1] == READY:
             return
 
 
@@ -131,10 +167,6 @@ async def _message(reader: asyncio.StreamReader) -> bytes:
     head = await reader.readexactly(HEADER)
     (length,) = struct.unpack("!i", head[1:])
     return head + await reader.readexactly(length - 4)
-
-
-def _commits(message: bytes) -> bool:
-    return message[:1] == b"Q" and message[HEADER:].rstrip(b"\0; ").upper() == b"COMMIT"
 
 
 def _socket_of(url: str) -> tuple[str | None, str, int]:

@@ -8,7 +8,7 @@ import pytest
 from benchmarks.calls import count_calls
 from database import Database
 from models import EmbeddingSpace
-from repositories import UnitOfWork
+from repositories import MessageWriter, UnitOfWork
 
 Verb = Callable[[UnitOfWork, UUID], Awaitable[object]]
 
@@ -97,6 +97,19 @@ async def test_an_operation_costs_what_it_did(fresh_database: Database, backend:
 
     counted = await count_calls(operation)
     function_calls, statements, round_trips = costs[backend]
+    assert (counted.statements, counted.round_trips) == (statements, round_trips), counted.sent
+    assert counted.function_calls <= function_calls
+
+
+async def test_a_message_of_a_writer_costs_what_it_did(fresh_database: Database, backend: str) -> None:
+    talk = await a_talk(fresh_database, messages=100)
+    async with MessageWriter(fresh_database) as writer:
+
+        async def operation() -> None:
+            await writer.append(talk, role="user", content="I live in Oslo.")
+
+        counted = await count_calls(operation)
+    function_calls, statements, round_trips = {"postgresql": (1, 1, 1), "sqlite": (1, 3, 4)}[backend]
     assert (counted.statements, counted.round_trips) == (statements, round_trips), counted.sent
     assert counted.function_calls <= function_calls
 
