@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
-from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -39,18 +38,16 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-@cache
-def _check_of(kind: type[object]) -> Callable[[Any], object] | None:
-    """What a value of this type is held to, wherever it stands."""
-    if issubclass(kind, str):
-        return check_text
-    if issubclass(kind, datetime):
-        return check_time
-    if issubclass(kind, int) and not issubclass(kind, bool):
-        return check_integer
-    if issubclass(kind, float):
-        return check_number
-    return None
+class _Checks(dict[type[object], Callable[[Any], object] | None]):
+    """What a value of each type is held to, wherever it stands; what is not told here is told by its parents."""
+
+    def __missing__(self, kind: type[object]) -> Callable[[Any], object] | None:
+        check = next((self[parent] for parent in kind.__mro__[1:] if parent in self), None)
+        self[kind] = check
+        return check
+
+
+CHECKS = _Checks({str: check_text, datetime: check_time, bool: None, int: check_integer, float: check_number})
 
 
 class Base(SQLModel):
@@ -73,7 +70,7 @@ class Base(SQLModel):
     @classmethod
     def _storable(cls, value: object) -> object:
         """One rule for every value of a kind, so that no field can forget it."""
-        check = _check_of(type(value))
+        check = CHECKS[type(value)]
         return value if check is None else check(value)
 
     def __setattr__(self, name: str, value: object) -> None:

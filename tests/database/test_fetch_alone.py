@@ -14,7 +14,7 @@ INSERT = sa.insert(NUMBERS).values(n=sa.bindparam("number")).returning(NUMBERS.c
 TABLE = "CREATE TABLE numbers (n BIGINT PRIMARY KEY REFERENCES numbers (n) DEFERRABLE INITIALLY DEFERRED)"
 
 
-async def kept(database: Database) -> list[int]:
+async def kept(database: Database) -> list[object]:
     return [row["n"] for row in await database.fetch_all("SELECT n FROM numbers ORDER BY n")]
 
 
