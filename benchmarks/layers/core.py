@@ -11,7 +11,7 @@ from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from benchmarks.conversations import Vector
-from benchmarks.layers.asyncpg_limit import EF_SEARCH
+from benchmarks.layers.asyncpg_limit import SERVER_SETTINGS
 from benchmarks.layers.sqlite3_limit import matrix_of, nearest
 from benchmarks.layers.work import (
     APPEND_POSTGRES,
@@ -145,7 +145,7 @@ class Core:
 def _engine(url: str, synchronous: str) -> AsyncEngine:
     address = parse_url(url)
     on_postgres = address.get_backend_name() == "postgresql"
-    settings = {"server_settings": {"hnsw.ef_search": EF_SEARCH}} if on_postgres else {"timeout": 30}
+    settings = {"server_settings": SERVER_SETTINGS} if on_postgres else {"timeout": 30}
     engine = create_async_engine(address, pool_size=WRITERS, max_overflow=0, connect_args=settings)
 
     @event.listens_for(engine.sync_engine, "connect")
