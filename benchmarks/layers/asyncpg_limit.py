@@ -29,8 +29,8 @@ from database.url import parse_url
 from models import EmbeddingSpace
 
 SERVER_SETTINGS = {"hnsw.ef_search": "1000", "max_parallel_workers_per_gather": "0"}
-"""As the repositories search; see docs/search.md. And the best plan for a persona's rows: the server is wrong about what
-they cost by their index, and would read the whole table with three processes, which takes three times as long."""
+"""As the repositories search; see docs/search.md. And the best plan for a persona's rows: the server is wrong about
+what they cost by their index, and would read the whole table with three processes, for three times as long."""
 
 APPEND, APPEND_NAMES = positional(APPEND_POSTGRES, TYPES)
 RECALL, RECALL_NAMES = positional(RECALL_POSTGRES, TYPES)
