@@ -58,6 +58,12 @@ class Settings(BaseSettings):
         description="NORMAL is faster and may lose the last commits when the power fails.",
     )
     sqlite_busy_timeout_ms: int = Field(default=30_000, ge=0, validation_alias=_named("SQLITE_BUSY_TIMEOUT_MS"))
+    sqlite_vector_memory_mb: int = Field(
+        default=1_024,
+        ge=0,
+        validation_alias=_named("SQLITE_VECTOR_MEMORY_MB"),
+        description="The most that a process holds of the vectors; a space that is larger is read at each wide search.",
+    )
 
     episode_gap: timedelta = Field(
         default=timedelta(hours=4),

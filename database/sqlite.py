@@ -169,7 +169,7 @@ def _open(path: str, settings: Settings, options: dict[str, Any], pragmas: Seque
             *pragmas,
         ):
             connection.execute(f"PRAGMA {pragma}").close()
-        return register(connection)
+        return register(connection, settings.sqlite_vector_memory_mb)
     except BaseException:
         connection.close()
         raise

@@ -5,16 +5,16 @@ import re
 import sqlite3
 from functools import lru_cache
 
-from database import sqlite_nearest, sqlite_trigrams, sqlite_vectors
+from database import sqlite_held, sqlite_nearest, sqlite_trigrams, sqlite_vectors
 
 
-def register(connection: sqlite3.Connection) -> sqlite3.Connection:
+def register(connection: sqlite3.Connection, vector_memory_mb: int = sqlite_held.DEFAULT_MB) -> sqlite3.Connection:
     connection.create_function("lower_case", 1, lower_case, deterministic=True)
     connection.create_function("has_word", 2, has_word, deterministic=True)
     connection.create_function("jsonb_contains", 2, jsonb_contains, deterministic=True)
     sqlite_trigrams.register(connection)
     sqlite_vectors.register(connection)
-    sqlite_nearest.register(connection)
+    sqlite_nearest.register(connection, vector_memory_mb)
     return connection
 
 

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from database.sqlite_held import Held, held_for
-from database.sqlite_signatures import KEYS, POOL_BITS, Candidates, Numbers, Signatures, Space, candidates
+from database.sqlite_candidates import POOL_BITS, Candidates, candidates
+from database.sqlite_held import DEFAULT_MB, Held, held_for
+from database.sqlite_signatures import KEYS, Ids, Numbers, Signatures, Space
 from database.sqlite_vectors import BLOCK, Nearest
 
 EVERYTHING = 2**62
@@ -35,13 +36,13 @@ STOPPED = json.dumps({"complete": 0, "hits": [["", 0.0]] * 2})
 """For a statement that was interrupted in here: going from one to the other SQLite meets the interruption itself."""
 
 
-def register(connection: sqlite3.Connection) -> None:
+def register(connection: sqlite3.Connection, most_mb: int = DEFAULT_MB) -> None:
     """nearest_in(table, space, vector, metric, count, narrow, conditions, values...): JSON of the `count` nearest.
 
     `hits` are [id, score], the best first, ties by id; `complete`: no row is nearer, as in a scope of up to `narrow`
     rows. The conditions are SQL about `r` with a ? for each of the values; without any it is the whole space.
     """
-    held = held_for(connection)
+    held = held_for(connection, most_mb)
 
     def nearest_in(
         table: str,
@@ -53,14 +54,16 @@ def register(connection: sqlite3.Connection) -> None:
         conditions: str,
         *values: str | float | bytes | None,
     ) -> str:
-        scope = Scope(connection, held, Space(table, space), Nearest(vector, metric, count), conditions, values)
+        nearest = Nearest(vector, metric, count)
+        of_space = Space(table, space, nearest.query.size)
+        scope = Scope(connection, held, of_space, nearest, conditions, values)
         try:
             complete = scope.search(narrow)
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode == sqlite3.SQLITE_INTERRUPT:
                 return STOPPED
             raise
-        return json.dumps({"complete": int(complete), "hits": scope.nearest.hits})
+        return json.dumps({"complete": int(complete), "hits": nearest.hits})
 
     connection.create_function("nearest_in", -1, nearest_in)
 
@@ -78,18 +81,22 @@ class Scope:
 
     def search(self, narrow: int) -> bool:
         """Bring the nearest; whether all rows of the scope were compared, or could have been no better."""
-        held = self.held if self.nearest.metric == "cosine" else None
-        wide = self._is_wide(narrow)
-        if held is None or (not wide and not held.is_worth(self.connection, self.space)):
-            rows = self._read_all()
-            if held is not None:
-                held.have_read(self.space, rows)
+        held = self.held
+        if held is None or self.nearest.metric != "cosine":
+            self._read_all()
             return True
-        parts = held.seen_by(self.connection, self.space)
+        wide = self._is_wide(narrow)
+        if self.conditions and not wide:
+            self._search_narrow(held)
+            return True
+        seen = held.seen_by(self.connection, self.space)
+        if seen is None:
+            self._read_all()
+            return True
         if wide:
-            self._search_wide(parts)
+            self._search_wide(seen.parts)
         else:
-            self._walk(candidates(parts, self.nearest.direction, self._places(parts)))
+            self._walk(candidates(seen.parts, self.nearest.direction, [None] * len(seen.parts)))
         return not wide
 
     def _is_wide(self, narrow: int) -> bool:
@@ -106,6 +113,22 @@ class Scope:
         number: int = self.connection.execute(sql, (*values, narrow + 1)).fetchone()[0]
         return number > narrow
 
+    def _search_narrow(self, held: Held) -> None:
+        """What is not held of the scope is read, compared, and held from now on."""
+        seen = held.seen_by(self.connection, self.space, whole=False)
+        if seen is None:
+            self._read_all()
+            return
+        places, unknown = self._places(seen.parts)
+        if not seen.whole:
+            for start in range(0, unknown.size, BLOCK):
+                some = unknown[start : start + BLOCK]
+                rows = self._read(some)
+                self.nearest.add(rows)
+                absent = some if not rows else np.setdiff1d(some, np.array([row[0] for row in rows], dtype="S32"))
+                held.add(self.space, seen, rows, absent)
+        self._walk(candidates(seen.parts, self.nearest.direction, places), known=True)
+
     def _search_wide(self, parts: Sequence[Signatures]) -> None:
         """Of all vectors the likeliest are looked up, and those kept that are in the scope, while enough of them are.
 
@@ -121,27 +144,25 @@ class Scope:
                 return
             share = max(2 * share, -(-read // max(self.nearest.met, 1)))
         self.nearest.clear()
-        places = self._places(parts)
+        if self.conditions:
+            places = self._places(parts)[0]
         self._walk(candidates(parts, direction, places, wanted, most))
         if not self.nearest.is_full:
             self._walk(candidates(parts, direction, places))
 
-    def _walk(self, found: Candidates) -> int:
-        """Read candidates, until none that is left can be nearer than the last of the nearest; how many these were."""
-        reading = self._reading("json_each(?) AS candidate CROSS JOIN ")
-        of_space = f"{self._vectors}.embedding_space_id = ?{self._and_conditions}"
-        sql = f"{reading} WHERE {self._id} = candidate.value AND {of_space}"
+    def _walk(self, found: Candidates, *, known: bool = False) -> int:
+        """Read candidates, until none that is left can be nearer than the last of the nearest; how many these were.
+
+        `known`: to be of the scope.
+        """
         place, step = 0, max(FIRST, 2 * self.nearest.count)
         while place < found.ids.size and not self.nearest.is_beyond(float(found.bounds[place])):
-            ids = json.dumps(found.ids[place : place + step].astype(str).tolist())
-            self.nearest.add(self.connection.execute(sql, (ids, self.space.id, *self.values)).fetchall())
+            self.nearest.add(self._read(found.ids[place : place + step], known=known))
             place, step = place + step, min(2 * step, BLOCK)
         return min(place, found.ids.size)
 
-    def _places(self, parts: Sequence[Signatures]) -> list[Numbers | None]:
-        """Where the rows of the scope are; the latest part that knows a row is right about it."""
-        if not self.conditions:
-            return [None] * len(parts)
+    def _places(self, parts: Sequence[Signatures]) -> tuple[list[Numbers | None], Ids]:
+        """Where the rows of the scope are, and those that are in no part; the latest that knows a row is right."""
         # As one text: to make a row in Python takes longer than to find it.
         sql = f"SELECT group_concat(r.id, '') FROM {ROWS[self.space.table]} WHERE {self.conditions}"
         text: str | None = self.connection.execute(sql, self.values).fetchone()[0]
@@ -151,35 +172,29 @@ class Scope:
             where = part.places_of(ids)
             places.append(np.sort(where[where >= 0]))
             ids = ids[where < 0]
-        return places[::-1]
+        return places[::-1], ids
 
-    def _read_all(self) -> int:
-        # The plus keeps SQLite from reading all of a space for the few rows that meet the conditions.
-        plus = "+" if self.conditions else ""
-        sql = f"{self._reading()} WHERE {plus}{self._vectors}.embedding_space_id = ?{self._and_conditions}"
+    def _read(self, ids: Ids, *, known: bool = True) -> list[tuple[str, bytes]]:
+        """Ids and vectors of some rows; of those in the scope only where that is not `known`."""
+        table, key = self.space.table, KEYS[self.space.table]
+        values: Sequence[object] = [json.dumps(ids.astype(str).tolist()), self.space.id]
+        # CROSS JOIN: in this order, whatever indexes there are.
+        vectors = f"SELECT v.{key}, v.embedding FROM json_each(?) AS candidate CROSS JOIN {table} AS v"
+        sql = f"{vectors} WHERE v.{key} = candidate.value AND v.embedding_space_id = ?"
+        if self.conditions and not known:
+            sql = f"{sql} AND EXISTS (SELECT 1 FROM {ROWS[table]} WHERE r.id = v.{key} AND {self.conditions})"
+            values = [*values, *self.values]
+        return self.connection.execute(sql, values).fetchall()
+
+    def _read_all(self) -> None:
+        table, key = self.space.table, KEYS[self.space.table]
+        if not self.conditions:
+            sql = f"SELECT {key}, embedding FROM {table} WHERE embedding_space_id = ?"
+        else:
+            vectors, joined = ("r", "") if table == "embeddings" else ("v", f" JOIN {table} AS v ON v.{key} = r.id")
+            # The plus keeps SQLite from reading all of a space for the few rows that meet the conditions.
+            of_space = f"+{vectors}.embedding_space_id = ?"
+            sql = f"SELECT r.id, {vectors}.embedding FROM {ROWS[table]}{joined} WHERE {of_space} AND {self.conditions}"
         cursor = self.connection.execute(sql, (self.space.id, *self.values))
-        number = 0
         while rows := cursor.fetchmany(BLOCK):
             self.nearest.add(rows)
-            number += len(rows)
-        return number
-
-    @property
-    def _vectors(self) -> str:
-        return "r" if self.space.table == "embeddings" else "v"
-
-    @property
-    def _and_conditions(self) -> str:
-        return f" AND {self.conditions}" if self.conditions else ""
-
-    def _reading(self, first: str = "") -> str:
-        """Ids and vectors, behind a table that comes first. Every vector has its row: no condition, none is read."""
-        table, vectors = self.space.table, self._vectors
-        if not self.conditions:
-            return f"SELECT {self._id}, {vectors}.embedding FROM {first}{table} AS {vectors}"
-        joined = "" if vectors == "r" else f" JOIN {table} AS v ON v.{KEYS[table]} = r.id"
-        return f"SELECT {self._id}, {vectors}.embedding FROM {first}{ROWS[table]}{joined}"
-
-    @property
-    def _id(self) -> str:
-        return "r.id" if self.conditions else f"{self._vectors}.{KEYS[self.space.table]}"

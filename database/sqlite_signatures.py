@@ -8,7 +8,6 @@ import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from math import sqrt
 from typing import Any
 
 import numpy as np
@@ -19,26 +18,22 @@ Vector = np.ndarray[Any, np.dtype[np.float32]]
 Vectors = np.ndarray[Any, np.dtype[np.float32]]
 Counts = np.ndarray[Any, np.dtype[np.uint16]]
 Ids = np.ndarray[Any, np.dtype[np.bytes_]]
+Keys = np.ndarray[Any, np.dtype[np.uint64]]
 
 KEYS = {"memory_embeddings": "memory_id", "message_embeddings": "message_id", "embeddings": "id"}
 """The row's id in each table of vectors."""
 
-MARGIN = 2
-"""How many more bits may differ than of the last one looked for, in roots of the dimensions: bits differ by chance, and
-the standard deviation of a sum of so many is half a root."""
-
-POOL_BITS = 2_400_000
-"""Of the signatures whose codes are looked at: 6,250 vectors of 384 dimensions, 1,560 of 1,536."""
-
-FAR, FAR_POOL = 0.36, 8
-"""Where even the nearest differ in more than this part of the bits (a cosine of about .4; half differ by chance), bits
-tell little, and so many times as many codes are looked at: 50,000 of 384 dimensions."""
-
 BLOCK = 1_024
 """Vectors that are read at once."""
 
-STRIP, STEP = 32_768, 256
+STRIP, STEP = 32_768, 512
 """Signatures and codes that are compared at once, so that what is between stays in the processor's cache."""
+
+MOST_ASKED, LARGEST_ASKED = 128, 2**16
+"""Scopes whose places are kept, and bytes of the ids of one: of 2,000 rows. 10 MB in all."""
+
+BESIDES = 64
+"""Bytes of a vector's id, key, place, number, scale and error."""
 
 ROUNDING = float(np.finfo(np.float32).eps)
 
@@ -56,6 +51,7 @@ class Space:
 
     table: str
     id: str
+    dimensions: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,6 +106,8 @@ class Signatures:
 
     @classmethod
     def joined(cls, parts: "Sequence[Signatures]") -> "Signatures":
+        # One of an empty space knows of no dimensions.
+        parts = [part for part in parts if part.numbers.size] or parts[:1]
         if len(parts) == 1:
             return parts[0]
         return cls(
@@ -122,37 +120,70 @@ class Signatures:
             np.concatenate([part.errors for part in parts]),
         )
 
+    @classmethod
+    def absent(cls, numbers: Numbers, ids: Ids, centre: Vector) -> "Signatures":
+        """Of rows that have no vector: nothing of them can be near."""
+        size, floats = centre.size, np.zeros(ids.size, np.float32)
+        bits, codes = np.zeros((-(-size // 64), ids.size), np.uint64), np.zeros((ids.size, size), np.int8)
+        return cls(centre, numbers, ids, bits, codes, floats, np.full(ids.size, -np.inf, np.float32))
+
+    @staticmethod
+    def bytes_of(vectors: int, dimensions: int) -> int:
+        return vectors * (-(-dimensions // 64) * 8 + dimensions + BESIDES)
+
     @property
     def nbytes(self) -> int:
-        return self.bits.nbytes + self.codes.nbytes
+        return self.bytes_of(self.numbers.size, self.centre.size)
 
     def upto(self, number: int) -> "Signatures":
         count = int(np.searchsorted(self.numbers, number, side="right"))
-        if count == self.numbers.size:
-            return self
+        return self if count == self.numbers.size else self.some(slice(count))
+
+    def some(self, which: "slice | np.ndarray[Any, np.dtype[np.bool_]]") -> "Signatures":
         return Signatures(
             self.centre,
-            self.numbers[:count],
-            self.ids[:count],
-            self.bits[:, :count],
-            self.codes[:count],
-            self.scales[:count],
-            self.errors[:count],
+            self.numbers[which],
+            self.ids[which],
+            self.bits[:, which],
+            self.codes[which],
+            self.scales[which],
+            self.errors[which],
         )
 
     @cached_property
-    def by_id(self) -> tuple[Ids, Numbers]:
-        """Ids in order, each with its place; of several places the last is the last, and the one that counts."""
-        places = np.argsort(self.ids, kind="stable")
-        return self.ids[places], places
+    def by_key(self) -> tuple[int, Keys, Numbers]:
+        """Keys in order, each with its id's place; of an id's several places the last is the last, and counts.
+
+        By the first seed that gives no two ids one key.
+        """
+        seed = 0
+        while True:
+            keys = keys_of(self.ids, seed)
+            places = np.argsort(keys, kind="stable")
+            known = keys[places]
+            again = np.flatnonzero(known[1:] == known[:-1])
+            if (self.ids[places[again]] == self.ids[places[again + 1]]).all():
+                return seed, known, places
+            seed += 1
+
+    @cached_property
+    def _asked(self) -> dict[bytes, Numbers]:
+        return {}
 
     def places_of(self, ids: Ids) -> Numbers:
-        """Where each is, -1 where it is not here."""
+        """Where each is, -1 where it is not here. Kept for the ids that were asked for last: a scope stays as it is."""
         if not self.numbers.size:
             return np.full(ids.size, -1)
-        known, places = self.by_id
-        found = np.maximum(np.searchsorted(known, ids, side="right") - 1, 0)
-        where: Numbers = np.where(known[found] == ids, places[found], -1)
+        asked = ids.tobytes()
+        where = self._asked.get(asked)
+        if where is None:
+            seed, known, places = self.by_key
+            found = places[np.maximum(np.searchsorted(known, keys_of(ids, seed), side="right") - 1, 0)]
+            where = np.where(self.ids[found] == ids, found, -1)
+            if len(self._asked) >= MOST_ASKED:
+                self._asked.clear()
+            if len(asked) <= LARGEST_ASKED:
+                self._asked[asked] = where
         return where
 
     def differing(self, query: Bits, places: Numbers | None) -> Counts:
@@ -168,60 +199,24 @@ class Signatures:
                 some += number[: some.size]
         return counts
 
-    def at_most(self, query: Vector, places: Numbers) -> Vector:
-        """The cosines that they have at most with a question of length one."""
-        cosines: Vector = np.empty(places.size, np.float32)
-        for start in range(0, places.size, STEP):
+    def at_most(self, query: Vector, places: Numbers | None) -> Vector:
+        """The cosines that they have at most with a question of length one; without `places` those of all."""
+        number = self.numbers.size if places is None else places.size
+        cosines: Vector = np.empty(number, np.float32)
+        size = min(STEP, number), query.size
+        chosen, singles = np.empty(size, np.int8), np.empty(size, np.float32)
+        for start in range(0, number, STEP):
             some = slice(start, start + STEP)
-            cosines[some] = self.codes[places[some]].astype(np.float32) @ query
+            if places is None:
+                codes = self.codes[some]
+            else:
+                # Clipped, which no place is: else it would write into a copy first.
+                codes = np.take(self.codes, places[some], axis=0, out=chosen[: number - start], mode="clip")
+            np.copyto(singles[: len(codes)], codes)
+            np.matmul(singles[: len(codes)], query, out=cosines[some])
+        if places is None:
+            return cosines * self.scales + self.errors
         return cosines * self.scales[places] + self.errors[places]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Candidates:
-    """Ids of rows, those first that may be the nearest, and the cosine that each has at most."""
-
-    ids: Ids
-    bounds: Vector
-
-
-def candidates(
-    parts: Sequence[Signatures],
-    query: Vector,
-    places: Sequence[Numbers | None],
-    sure: int | None = None,
-    most: int = 0,
-) -> Candidates:
-    """The likeliest of the `places` in each part (None: all of it), by `query`, which has length one.
-
-    Those whose signature differs not much more than that of the `sure` nearest by it, and about `most` at the most;
-    without `sure` all of them.
-    """
-    if sure is not None:
-        places = _by_signature(parts, query, places, sure, most)
-    chosen = [
-        np.arange(part.numbers.size) if where is None else where for part, where in zip(parts, places, strict=True)
-    ]
-    bounds = np.concatenate([part.at_most(query, where) for part, where in zip(parts, chosen, strict=True)])
-    ids = np.concatenate([part.ids[where] for part, where in zip(parts, chosen, strict=True)])
-    order = np.argsort(-bounds)
-    return Candidates(ids[order], bounds[order])
-
-
-def _by_signature(
-    parts: Sequence[Signatures], query: Vector, places: Sequence[Numbers | None], sure: int, most: int
-) -> Sequence[Numbers]:
-    """How many bits differ is a small number: to count how often each occurs is cheaper than to sort."""
-    signature = packed((query >= 0)[None, :])[:, 0]
-    counts = [part.differing(signature, where) for part, where in zip(parts, places, strict=True)]
-    upto = np.sum([np.bincount(each, minlength=query.size + 1) for each in counts], axis=0).cumsum()
-    last = int(np.searchsorted(upto, sure))
-    margin = int(MARGIN * sqrt(query.size))
-    if last > FAR * query.size:
-        margin, most = query.size, FAR_POOL * most
-    limit = max(last, min(last + margin, int(np.searchsorted(upto, most, side="right")) - 1))
-    found = [np.flatnonzero(each <= limit) for each in counts]
-    return [some if where is None else where[some] for some, where in zip(found, places, strict=True)]
 
 
 def packed(above: np.ndarray[Any, np.dtype[np.bool_]]) -> Bits:
@@ -229,3 +224,13 @@ def packed(above: np.ndarray[Any, np.dtype[np.bool_]]) -> Bits:
     bits = np.packbits(above, axis=1)
     padded = np.pad(bits, ((0, 0), (0, -bits.shape[1] % 8)))
     return np.ascontiguousarray(padded.view(np.uint64).T)
+
+
+def keys_of(ids: Ids, seed: int) -> Keys:
+    """A number for each id, found five times as quickly as its text."""
+    keys: Keys = np.zeros(ids.size, np.uint64)
+    odd = np.uint64((0x9E3779B97F4A7C15 * (2 * seed + 1)) % 2**64)
+    for word in np.ascontiguousarray(ids).view(np.uint64).reshape(-1, 4).T:
+        keys = (keys ^ word) * odd
+        keys ^= keys >> np.uint64(32)
+    return keys

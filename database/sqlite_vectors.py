@@ -14,6 +14,9 @@ Singles = np.ndarray[Any, np.dtype[np.float32]]
 BLOCK = 1_024
 """Vectors that are read and compared at once; memory stays flat however many rows there are."""
 
+FEW = 64
+"""Vectors that are multiplied in double precision at once: to tell them apart first would take longer."""
+
 ROUNDING = float(np.finfo(np.float32).eps)
 
 
@@ -145,17 +148,21 @@ class Nearest:
             return
         self.met += len(added)
         rows = np.frombuffer(b"".join(vector for _, vector in added), dtype="<f4").reshape(len(added), -1)
-        rough = self.score(rows, self.query)
-        wanted = min(self.count, rough.size)
-        worst = np.partition(rough, rough.size - wanted)[rough.size - wanted]
-        if self.is_full:
-            worst = max(worst, self.worst)
-        places = np.flatnonzero(rough >= worst - 2 * self._error(rows))
+        places = np.arange(len(added)) if len(added) <= FEW else self._likely(rows)
         scores = self.score(rows[places].astype(np.float64), self.query.astype(np.float64))
         less = (-scores).astype(np.float32).tolist()
         found = self.best | {added[place][0]: score for score, place in zip(less, places.tolist(), strict=True)}
         best = sorted(found.items(), key=lambda hit: (hit[1], hit[0]))
         self.best = dict(best[: self.count])
+
+    def _likely(self, rows: Singles) -> np.ndarray[Any, np.dtype[np.int64]]:
+        rough = self.score(rows, self.query)
+        wanted = min(self.count, rough.size)
+        worst = np.partition(rough, rough.size - wanted)[rough.size - wanted]
+        if self.is_full:
+            worst = max(worst, self.worst)
+        likely: np.ndarray[Any, np.dtype[np.int64]] = np.flatnonzero(rough >= worst - 2 * self._error(rows))
+        return likely
 
     def _error(self, rows: Singles) -> float:
         """By how much a score in single precision can be off: every sum has rounded once for each dimension."""

@@ -629,8 +629,13 @@ def upgrade() -> None:
     op.create_index(
         op.f("ix_conversation_memory_first_message_id"), "conversation_memory", ["first_message_id"], unique=False
     )
-    op.create_index(op.f("ix_conversation_memory_owner_id"), "conversation_memory", ["owner_id"], unique=False)
-    op.create_index(op.f("ix_conversation_memory_persona_id"), "conversation_memory", ["persona_id"], unique=False)
+    op.create_index(op.f("ix_conversation_memory_owner_id_id"), "conversation_memory", ["owner_id", "id"], unique=False)
+    op.create_index(
+        op.f("ix_conversation_memory_persona_id_owner_id_id"),
+        "conversation_memory",
+        ["persona_id", "owner_id", "id"],
+        unique=False,
+    )
     op.create_table(
         "message_embeddings",
         sa.Column("message_id", sa.Uuid(), nullable=False, comment="The message whose text was embedded."),
@@ -904,8 +909,8 @@ def downgrade() -> None:
     op.drop_table("steps")
     op.drop_index(op.f("ix_message_embeddings_embedding_space_id"), table_name="message_embeddings")
     op.drop_table("message_embeddings")
-    op.drop_index(op.f("ix_conversation_memory_persona_id"), table_name="conversation_memory")
-    op.drop_index(op.f("ix_conversation_memory_owner_id"), table_name="conversation_memory")
+    op.drop_index(op.f("ix_conversation_memory_persona_id_owner_id_id"), table_name="conversation_memory")
+    op.drop_index(op.f("ix_conversation_memory_owner_id_id"), table_name="conversation_memory")
     op.drop_index(op.f("ix_conversation_memory_first_message_id"), table_name="conversation_memory")
     op.drop_index(op.f("ix_conversation_memory_conversation_id"), table_name="conversation_memory")
     op.drop_table("conversation_memory")

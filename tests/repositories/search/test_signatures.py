@@ -11,9 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from pydantic import SecretStr
 
-from database import Database, migrations, sqlite_held, sqlite_nearest
+from database import Database, Settings, migrations, sqlite_held, sqlite_nearest, sqlite_signatures
 from database.sqlite_functions import register
+from database.sqlite_signatures import Signatures, Space, keys_of
 from models import EmbeddingSpace, Metric
 from repositories import MemoryRepository, UnitOfWork
 from repositories.search import hybrid
@@ -313,27 +315,49 @@ async def test_rows_from_before_and_tables_that_were_made_anew(small: None, copi
 
 @on_sqlite
 async def test_what_is_held_stays_small(small: None, fresh_database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sqlite_held, "MOST_BYTES", 1)
-    spaces = [await new_space(fresh_database, name) for name in ("a", "b")]
-    space = spaces[-1]
+    """The space that was searched longest ago goes, and one that is too large is read each time, and so exactly."""
+    monkeypatch.setattr(sqlite_held, "MEGABYTE", Signatures.bytes_of(1, DIMENSIONS))
+    spaces = [await new_space(fresh_database, name) for name in ("a", "b", "c")]
     for each in spaces:
         await fill(fresh_database, each, 200)
-        await first(fresh_database, each, one(1))
-    connection = register(sqlite3.connect(str(fresh_database.url.database)))
-    shared = sqlite_held.held_for(connection)
-    assert shared is not None
-    assert [held.id for held in shared.spaces] == [space.id.hex]
-    async with UnitOfWork(fresh_database) as uow:
-        await uow.execute("DELETE FROM memory_embeddings WHERE rowid % 10 > 2")
-    await first(fresh_database, space, one(1))
-    [held] = shared.spaces.values()
-    assert [part.numbers.size for part in held.parts] == [60]
-    connection.close()
+    url = str(fresh_database.url.database)
+    async with Database(Settings(database_url=SecretStr(f"sqlite:///{url}"), sqlite_vector_memory_mb=450)) as database:
+        connection = sqlite3.connect(url)
+        shared = sqlite_held.held_for(connection, 450)
+        assert shared is not None
+        for place in (0, 1, 0, 2):
+            await first(database, spaces[place], one(1))
+        assert {held.id for held in shared.spaces} == {spaces[0].id.hex, spaces[2].id.hex}
+        async with UnitOfWork(database) as uow:
+            await uow.execute("DELETE FROM memory_embeddings WHERE rowid % 10 > 2")
+        await first(database, spaces[2], one(1))
+        held = shared.spaces[Space("memory_embeddings", spaces[2].id.hex, DIMENSIONS)]
+        assert [part.numbers.size for part in held.parts] == [60]
+        shared.spaces.clear()
+        shared.most_bytes = 1
+        monkeypatch.setattr(Signatures, "read", None)
+        async with database.session() as session:
+            found = await MemoryRepository(session).recall(one(1), space=spaces[2], mode="approximate")
+        assert found.exact
+        assert len(found) == 10
+        connection.close()
+
+
+@on_sqlite
+async def test_nothing_is_held_where_that_is_asked(small: None, fresh_database: Database) -> None:
+    space = await new_space(fresh_database)
+    await fill(fresh_database, space)
+    url = str(fresh_database.url.database)
+    async with (
+        Database(Settings(database_url=SecretStr(f"sqlite:///{url}"), sqlite_vector_memory_mb=0)) as database,
+        database.session() as session,
+    ):
+        assert (await MemoryRepository(session).recall(one(1), space=space)).exact
 
 
 @on_sqlite
 async def test_what_is_held_is_as_exact_as_what_is_read(fresh_database: Database) -> None:
-    """A narrow scope is read at first, and asked of what is held when it was read as often as that costs."""
+    """A narrow scope is read once, and asked of what is held from then on."""
     space = await new_space(fresh_database)
     vectors = clustered(300, DIMENSIONS)
     vectors[200:220] = vectors[7]
@@ -350,13 +374,117 @@ async def test_what_is_held_is_as_exact_as_what_is_read(fresh_database: Database
             found = await uow.memories.recall(query, space=space, limit=25)
             assert found.exact
             assert [hit.id for hit in found] == expected
-        assert held.spaces
+        assert [sum(part.numbers.size for part in shared.parts) for shared in held.spaces.values()] == [260]
         # What this unit changes is read by itself, and what was before it is no answer.
         await uow.memories.embed(ids[3], -vectors[3], space)
         new = await uow.memories.remember("new", vector=vectors[3], space=space)
         assert [hit.id for hit in await uow.memories.recall(vectors[3], space=space, limit=1)] == [new.id]
         assert [hit.id for hit in await uow.memories.recall(-vectors[3], space=space, limit=1)] == [ids[3]]
     connection.close()
+
+
+async def test_a_vector_that_was_gone_for_a_unit_alone(small: None, fresh_database: Database) -> None:
+    """What a unit found missing, and put back, is nothing that others may hold for missing."""
+    space = await new_space(fresh_database)
+    async with fresh_database.transaction() as session:
+        vectors = clustered(15, DIMENSIONS)
+        ids = await store(session, space, vectors, "ada")
+
+    async def undone() -> None:
+        async with UnitOfWork(fresh_database, owner_id="ada") as uow:
+            # Fewer changes than are read at once for all.
+            await uow.execute("DELETE FROM memory_embeddings WHERE memory_id = :id", {"id": ids[4]})
+            assert len(await uow.memories.recall(one(3), space=space, limit=20)) == 14
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await undone()
+    async with UnitOfWork(fresh_database, owner_id="ada") as uow:
+        assert [hit.id for hit in await uow.memories.recall(vectors[4], space=space, limit=1)] == [ids[4]]
+
+
+@on_sqlite
+async def test_what_was_read_before_a_change_is_not_held_after_it(small: None, fresh_database: Database) -> None:
+    """One search has read a row, and before it says so another has changed it and a third has held the news."""
+    space = await new_space(fresh_database)
+    async with fresh_database.transaction() as session:
+        ids = await store(session, space, clustered(15, DIMENSIONS), "ada")
+    connection = sqlite3.connect(str(fresh_database.url.database))
+    held, of = sqlite_held.held_for(connection), Space("memory_embeddings", space.id.hex, DIMENSIONS)
+    assert held is not None
+    seen = held.seen_by(connection, of, whole=False)
+    assert seen is not None
+    rows = connection.execute("SELECT memory_id, embedding FROM memory_embeddings").fetchall()
+    async with UnitOfWork(fresh_database, owner_id="ada") as uow:
+        for at, id in enumerate(ids):
+            await uow.memories.embed(id, one(at), space)
+    assert held.seen_by(connection, of, whole=False) is not None
+    held.add(of, seen, rows, np.zeros(0, "S32"))
+    async with UnitOfWork(fresh_database, owner_id="ada") as uow:
+        for at, id in enumerate(ids):
+            assert [hit.id for hit in await uow.memories.recall(one(at), space=space, limit=1)] == [id]
+    connection.close()
+
+
+async def test_a_narrow_scope_after_any_writes(small: None, fresh_database: Database) -> None:
+    """Written, undone, deleted, embedded anew or not at all, in two scopes: what is there is what is found."""
+    space, other = await new_space(fresh_database), await new_space(fresh_database, "y")
+    random = np.random.default_rng(7)
+    there: dict[str, dict[Any, NDArray[np.float32]]] = {"ada": {}, "bob": {}}
+
+    async def change(owner: str, *, undone: bool) -> None:
+        now = dict(there[owner])
+        async with UnitOfWork(fresh_database, owner_id=owner) as uow:
+            for _ in range(int(random.integers(1, 5))):
+                vector = random.standard_normal(DIMENSIONS).astype(np.float32)
+                known = list(now)
+                match random.integers(5):
+                    case 0 if known:
+                        await uow.memories.delete(known[0])
+                        del now[known[0]]
+                    case 1 if known:
+                        await uow.memories.embed(known[-1], vector, space)
+                        now[known[-1]] = vector
+                    case 2:
+                        await uow.memories.remember("m", vector=vector, space=other)
+                    case _:
+                        now[(await uow.memories.remember("m", vector=vector, space=space)).id] = vector
+            await check(uow, now)
+            if undone:
+                raise ZeroDivisionError
+        there[owner] = now
+
+    async def check(uow: UnitOfWork, rows: dict[Any, NDArray[np.float32]]) -> None:
+        query = random.standard_normal(DIMENSIONS).astype(np.float32)
+        found = await uow.memories.recall(query, space=space, limit=4, mode="exact")
+        assert [hit.id for hit in found] == [id for id, _ in nearest(rows, query, Metric.COSINE, 4)]
+
+    for step in range(24):
+        owner = "ada" if random.integers(2) else "bob"
+        if step % 3:
+            await change(owner, undone=False)
+        else:
+            with pytest.raises(ZeroDivisionError):
+                await change(owner, undone=True)
+        for name, rows in there.items():
+            async with UnitOfWork(fresh_database, owner_id=name) as uow:
+                await check(uow, rows)
+
+
+def test_two_ids_of_one_key_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    ids = np.array([b"%032x" % n for n in range(50)])
+    vectors = clustered(50, DIMENSIONS)
+    made = []
+
+    def alike(ids: Any, seed: int) -> Any:
+        made.append(seed)
+        return keys_of(ids, seed) if seed else keys_of(ids, seed) % np.uint64(7)
+
+    monkeypatch.setattr(sqlite_signatures, "keys_of", alike)
+    part = Signatures.of(np.arange(50), ids, vectors)
+    asked = np.array([b"%032x" % n for n in (7, 49, 50, 0)])
+    assert part.places_of(asked).tolist() == [7, 49, -1, 0]
+    assert made == [0, 1, 1]
 
 
 @on_sqlite
