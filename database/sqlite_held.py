@@ -97,6 +97,8 @@ class Held:
     """The space that was searched longest ago goes first, and one that is larger is not held."""
     spaces: dict[Space, Shared] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
+    narrow: set[object] = field(default_factory=set)
+    """Scopes that were so when they were last searched: they need not be counted before they are read."""
     _used: dict[Space, int] = field(default_factory=dict)
 
     def surely(self, space: Space) -> int:

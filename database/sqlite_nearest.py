@@ -22,6 +22,9 @@ EVERYTHING = 2**62
 FIRST = 32
 """Candidates that are read at first, if twice as many as wanted are no more; then twice as many each time."""
 
+MOST_SCOPES = 10_000
+"""Of which it is kept that they are narrow."""
+
 FEWEST = 16
 """In a wide scope behind a filter its own rows are told apart where only one of so many candidates is of it."""
 
@@ -85,10 +88,11 @@ class Scope:
         if held is None or self.nearest.metric != "cosine":
             self._read_all()
             return True
-        wide = self._is_wide(narrow)
-        if self.conditions and not wide:
-            self._search_narrow(held)
+        ids = self._ids_of_narrow(held, narrow) if self.conditions else None
+        if ids is not None:
+            self._search_narrow(held, ids)
             return True
+        wide = bool(self.conditions) or self._is_wide(narrow)
         seen = held.seen_by(self.connection, self.space)
         if seen is None:
             self._read_all()
@@ -113,13 +117,30 @@ class Scope:
         number: int = self.connection.execute(sql, (*values, narrow + 1)).fetchone()[0]
         return number > narrow
 
-    def _search_narrow(self, held: Held) -> None:
+    def _ids_of_narrow(self, held: Held, narrow: int) -> Ids | None:
+        """Of the scope's rows; None: it is a wide one."""
+        if narrow < 0:
+            return None
+        scope = (self.space.table, self.conditions, *self.values)
+        if scope not in held.narrow:
+            if self._is_wide(narrow):
+                return None
+            if len(held.narrow) >= MOST_SCOPES:
+                held.narrow.clear()
+            held.narrow.add(scope)
+        ids = self._ids()
+        if ids.size > narrow:
+            held.narrow.discard(scope)
+            return None
+        return ids
+
+    def _search_narrow(self, held: Held, ids: Ids) -> None:
         """What is not held of the scope is read, compared, and held from now on."""
         seen = held.seen_by(self.connection, self.space, whole=False)
         if seen is None:
             self._read_all()
             return
-        places, unknown = self._places(seen.parts)
+        places, unknown = self._places(seen.parts, ids)
         if not seen.whole:
             for start in range(0, unknown.size, BLOCK):
                 some = unknown[start : start + BLOCK]
@@ -145,7 +166,7 @@ class Scope:
             share = max(2 * share, -(-read // max(self.nearest.met, 1)))
         self.nearest.clear()
         if self.conditions:
-            places = self._places(parts)[0]
+            places, _ = self._places(parts, self._ids())
         self._walk(candidates(parts, direction, places, wanted, most))
         if not self.nearest.is_full:
             self._walk(candidates(parts, direction, places))
@@ -161,12 +182,15 @@ class Scope:
             place, step = place + step, min(2 * step, BLOCK)
         return min(place, found.ids.size)
 
-    def _places(self, parts: Sequence[Signatures]) -> tuple[list[Numbers | None], Ids]:
-        """Where the rows of the scope are, and those that are in no part; the latest that knows a row is right."""
+    def _ids(self) -> Ids:
+        """Of the scope's rows, with a vector or without."""
         # As one text: to make a row in Python takes longer than to find it.
         sql = f"SELECT group_concat(r.id, '') FROM {ROWS[self.space.table]} WHERE {self.conditions}"
         text: str | None = self.connection.execute(sql, self.values).fetchone()[0]
-        ids = np.frombuffer((text or "").encode(), dtype="S32")
+        return np.frombuffer((text or "").encode(), dtype="S32")
+
+    def _places(self, parts: Sequence[Signatures], ids: Ids) -> tuple[list[Numbers | None], Ids]:
+        """Where rows are, and those that are in no part; the latest part that knows a row is right about it."""
         places: list[Numbers | None] = []
         for part in reversed(parts):
             where = part.places_of(ids)

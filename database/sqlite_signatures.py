@@ -222,7 +222,8 @@ class Signatures:
 def packed(above: np.ndarray[Any, np.dtype[np.bool_]]) -> Bits:
     """Rows of booleans as columns of 64-bit words."""
     bits = np.packbits(above, axis=1)
-    padded = np.pad(bits, ((0, 0), (0, -bits.shape[1] % 8)))
+    padded = np.zeros((len(bits), -(-bits.shape[1] // 8) * 8), np.uint8)
+    padded[:, : bits.shape[1]] = bits
     return np.ascontiguousarray(padded.view(np.uint64).T)
 
 

@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from math import isnan, sqrt
 from typing import Any
 
@@ -119,7 +119,7 @@ class Nearest:
         self.best: dict[str, float] = {}
         self.met = 0
 
-    @property
+    @cached_property
     def direction(self) -> Singles:
         """The question, of length one."""
         direction: Singles = (self.query / np.linalg.norm(self.query.astype(np.float64))).astype(np.float32)

@@ -383,6 +383,15 @@ async def test_what_is_held_is_as_exact_as_what_is_read(fresh_database: Database
     connection.close()
 
 
+async def test_a_scope_that_was_narrow_and_grew(small: None, fresh_database: Database, backend: str) -> None:
+    space = await new_space(fresh_database)
+    for rows, exact in ((15, True), (30, backend == "postgresql")):
+        async with fresh_database.transaction() as session:
+            await store(session, space, clustered(rows, DIMENSIONS), "ada")
+        async with UnitOfWork(fresh_database, owner_id="ada") as uow:
+            assert (await uow.memories.recall(one(3), space=space)).exact is exact
+
+
 async def test_a_vector_that_was_gone_for_a_unit_alone(small: None, fresh_database: Database) -> None:
     """What a unit found missing, and put back, is nothing that others may hold for missing."""
     space = await new_space(fresh_database)
