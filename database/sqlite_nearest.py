@@ -146,7 +146,9 @@ class Scope:
                 some = unknown[start : start + BLOCK]
                 rows = self._read(some)
                 self.nearest.add(rows)
-                absent = some if not rows else np.setdiff1d(some, np.array([row[0] for row in rows], dtype="S32"))
+                absent = some[:0]
+                if len(rows) < some.size:
+                    absent = np.setdiff1d(some, np.array([row[0] for row in rows], dtype="S32"))
                 held.add(self.space, seen, rows, absent)
         self._walk(candidates(seen.parts, self.nearest.direction, places), known=True)
 
