@@ -70,16 +70,16 @@ PLANE = EmbeddingSpace(id=UUID(int=1), name="plane", dimensions=2)
 
 COSTS: dict[Verb, tuple[bool, dict[str, tuple[int, int, int]]]] = {
     # verb: only reads, and by database: the most function calls, statements, and waits for the server or a thread
-    append: (False, {"postgresql": (640, 1, 3), "sqlite": (670, 2, 3)}),
+    append: (False, {"postgresql": (610, 1, 3), "sqlite": (645, 2, 3)}),
     history: (True, {"postgresql": (690, 1, 1), "sqlite": (730, 1, 1)}),
     get: (True, {"postgresql": (360, 1, 1), "sqlite": (340, 1, 1)}),
     set_state: (False, {"postgresql": (640, 1, 3), "sqlite": (550, 1, 2)}),
-    remember: (False, {"postgresql": (750, 1, 3), "sqlite": (790, 2, 3)}),
-    save_run: (False, {"postgresql": (740, 1, 3), "sqlite": (650, 1, 2)}),
-    save_over_a_run: (False, {"postgresql": (940, 2, 4), "sqlite": (820, 2, 3)}),
-    a_run: (False, {"postgresql": (1190, 3, 5), "sqlite": (1120, 3, 4)}),
+    remember: (False, {"postgresql": (715, 1, 3), "sqlite": (755, 2, 3)}),
+    save_run: (False, {"postgresql": (720, 1, 3), "sqlite": (635, 1, 2)}),
+    save_over_a_run: (False, {"postgresql": (915, 2, 4), "sqlite": (800, 2, 3)}),
+    a_run: (False, {"postgresql": (1165, 3, 5), "sqlite": (1095, 3, 4)}),
     a_step: (False, {"postgresql": (1110, 3, 5), "sqlite": (1180, 4, 5)}),
-    a_call: (False, {"postgresql": (670, 1, 3), "sqlite": (590, 1, 2)}),
+    a_call: (False, {"postgresql": (650, 1, 3), "sqlite": (565, 1, 2)}),
     recall: (True, {"postgresql": (550, 1, 1), "sqlite": (500, 1, 1)}),
     get_state: (True, {"postgresql": (330, 1, 1), "sqlite": (330, 1, 1)}),
 }
