@@ -2,7 +2,7 @@
 
 Revision c52e8b1f9d04. 2026-11-22
 
-PostgreSQL only: the words of new rows wait beside a text index, and who fills that list puts all of them in their place.
+PostgreSQL only: the words of new rows wait beside a text index, and who fills that list puts all in their place.
 At 4 MB, as the server has it, one append in some thousands takes about a second; at an eighth of it no one waits long.
 """
 
