@@ -5,7 +5,6 @@ in an installed wheel. Every call opens a connection of its own and closes it.
 """
 
 import asyncio
-import logging
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -26,8 +25,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from database.errors import ConfigurationError, StoreError
 from database.history import checksums
 from database.settings import Settings
-
-logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -155,7 +152,6 @@ async def _run(
             return await asyncio.to_thread(_locked, work, alembic)
         return await _over(connection, work, alembic)
     except (CommandError, RevisionError) as error:
-        logger.error("migration_failed error=%s", error)
         if isinstance(error.__cause__, StoreError):
             raise error.__cause__ from None
         raise ConfigurationError(str(error)) from error

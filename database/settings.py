@@ -9,6 +9,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 Environment = Literal["development", "testing", "staging", "production"]
 
+LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
+
 TextLanguage = Literal[
     "simple", "english", "danish", "dutch", "finnish", "french", "german", "hungarian", "italian", "norwegian",
     "portuguese", "romanian", "russian", "spanish", "swedish", "turkish",
@@ -75,7 +77,7 @@ class Settings(BaseSettings):
         validation_alias=_named("TEXT_LANGUAGE"),
         description="Whose word forms the text index takes for one; read when it is made. simple: none.",
     )
-    log_level: str = Field(default="WARNING", validation_alias=_named("LOG_LEVEL"))
+    log_level: LogLevel = Field(default="WARNING", validation_alias=_named("LOG_LEVEL"))
     log_format: Literal["text", "json"] = Field(default="text", validation_alias=_named("LOG_FORMAT"))
 
 

@@ -13,6 +13,7 @@ def register(connection: sqlite3.Connection, vector_memory_mb: int = sqlite_held
     connection.create_function("has_word", 2, has_word, deterministic=True)
     connection.create_function("jsonb_contains", 2, jsonb_contains, deterministic=True)
     sqlite_trigrams.register(connection)
+    connection.create_function("exact_sum", 2, exact_sum, deterministic=True)
     sqlite_vectors.register(connection)
     sqlite_nearest.register(connection, vector_memory_mb)
     return connection
@@ -21,6 +22,11 @@ def register(connection: sqlite3.Connection, vector_memory_mb: int = sqlite_held
 def lower_case(text: str | None) -> str | None:
     """`lower` of every script; SQLite's own knows ASCII."""
     return text if text is None else text.lower()
+
+
+def exact_sum(one: int, other: int) -> int:
+    """SQLite refuses what is more than it can keep, as SQLITE_TOOBIG."""
+    return one + other
 
 
 def has_word(text: str, words: str) -> bool:

@@ -82,6 +82,12 @@ def is_memory(url: sa.URL) -> bool:
     return url.database in (None, "", ":memory:", "file::memory:") or url.query.get("mode") == "memory"
 
 
+def is_missing(url: sa.URL) -> bool:
+    """Whether a SQLite address names a file that is not there; to connect would make it."""
+    named = url.drivername == DRIVERS["sqlite"] and not is_memory(url) and not str(url.database).startswith("file:")
+    return named and not Path(str(url.database)).exists()
+
+
 def make_parent_folder(url: sa.URL) -> None:
     if is_memory(url) or not url.database or url.database.startswith("file:"):
         return

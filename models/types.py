@@ -12,9 +12,8 @@ from typing import Annotated, Any, TypeAlias
 import numpy as np
 import sqlalchemy as sa
 from numpy.typing import NDArray
-from pgvector import HalfVector
 from pgvector import Vector as VectorValue
-from pgvector.sqlalchemy import HALFVEC, VECTOR
+from pgvector.sqlalchemy import VECTOR
 from pydantic import AfterValidator, BeforeValidator
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import Dialect
@@ -28,7 +27,7 @@ __all__ = [
     "MAX_INTEGER",
     "MONEY_DIGITS",
     "MONEY_PLACES",
-    "HalfVec",
+    "ExactSum",
     "Json",
     "JsonArray",
     "JsonObject",
@@ -287,6 +286,25 @@ def _microseconds_on_sqlite(element: Microseconds, compiler: SQLCompiler, **opti
     return f"(CAST(strftime('%s', {time}) AS INTEGER) * 1000000 + CAST(substr({time}, 21, 6) AS INTEGER))"
 
 
+class ExactSum(GenericFunction[int]):
+    """Two integers together, refused beyond 64 bits: there SQLite's own `+` makes them a float, and goes on."""
+
+    name = "exact_sum"
+    type = sa.BigInteger()
+    inherit_cache = True
+
+
+@compiles(ExactSum)
+def _exact_sum(element: ExactSum, compiler: SQLCompiler, **options: Any) -> str:
+    one, other = (compiler.process(part, **options) for part in element.clauses)
+    return f"({one} + {other})"
+
+
+@compiles(ExactSum, "sqlite")
+def _exact_sum_on_sqlite(element: ExactSum, compiler: SQLCompiler, **options: Any) -> str:
+    return f"exact_sum({compiler.process(element.clauses, **options)})"
+
+
 class StringEnum(sa.TypeDecorator[StrEnum]):
     """The lower-case value of a StrEnum as text; the CHECK stands on the table."""
 
@@ -357,16 +375,6 @@ class _BinaryVector(VECTOR):
         return None
 
 
-class _BinaryHalfVector(HALFVEC):
-    cache_ok = True
-
-    def bind_processor(self, dialect: Dialect) -> None:
-        return None
-
-    def result_processor(self, dialect: Dialect, coltype: object) -> None:
-        return None
-
-
 class Vector(sa.TypeDecorator[list[float]]):
     """`vector` without a width on PostgreSQL, little-endian float32 bytes on SQLite."""
 
@@ -390,13 +398,3 @@ class Vector(sa.TypeDecorator[list[float]]):
             return value.to_list()
         numbers: list[float] = np.frombuffer(value, dtype="<f4").tolist()
         return numbers
-
-
-class HalfVec(sa.TypeDecorator[Any]):
-    """A query vector for an index over half precision; PostgreSQL only."""
-
-    impl = _BinaryHalfVector
-    cache_ok = True
-
-    def process_bind_param(self, value: VectorLike | None, dialect: Dialect) -> Any:
-        return None if value is None else HalfVector(vector_array(value))

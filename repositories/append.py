@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from database.prepared import Statement
 from models import Conversation, Message
+from models.types import ExactSum
 from repositories.message_record import RECORD_COLUMNS
 from repositories.ownership import table_of
 from repositories.upsert import insert_into, was_inserted, writes_in_cte
@@ -84,8 +85,8 @@ def counters_statement() -> sa.Update:
             last_position=row.last_position + 1,
             last_episode=sa.case((_episode() > row.last_episode, _episode()), else_=row.last_episode),
             message_count=row.message_count + 1,
-            input_tokens=row.input_tokens + sa.func.coalesce(_parameter("input_tokens"), 0),
-            output_tokens=row.output_tokens + sa.func.coalesce(_parameter("output_tokens"), 0),
+            input_tokens=ExactSum(row.input_tokens, sa.func.coalesce(_parameter("input_tokens"), 0)),
+            output_tokens=ExactSum(row.output_tokens, sa.func.coalesce(_parameter("output_tokens"), 0)),
             last_message_at=_parameter("sent_at"),
             # A new message is no change of the conversation by a caller.
             updated_at=row.updated_at,
@@ -167,7 +168,7 @@ class Places:
         """What to set in the conversation's row; nothing if no place was taken."""
         if not self._added["message_count"]:
             return {}
-        return {name: CONVERSATIONS.c[name] + number for name, number in self._added.items()} | {
+        return {name: ExactSum(CONVERSATIONS.c[name], number) for name, number in self._added.items()} | {
             "last_position": self._position,
             "last_episode": self._episode,
             "last_message_at": self._last_sent_at,

@@ -1,5 +1,6 @@
 """The command line: every command by its name, and what an error means for the exit code."""
 
+import contextlib
 import importlib
 import io
 import sys
@@ -56,6 +57,7 @@ def main() -> None:
             # A terminal that does not know a letter shows another one; that is no reason to stop.
             stream.reconfigure(errors="replace")
     try:
+        _log()
         build(sys.argv[1:])(prog_name="python3 -m scripts")
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
@@ -64,6 +66,17 @@ def main() -> None:
             raise
         err.print(f"{type(error).__name__}: {error}", style="red", markup=False, soft_wrap=True)
         sys.exit(code)
+
+
+def _log() -> None:
+    from pydantic import ValidationError
+
+    from database.settings import load_settings
+    from scripts.logs import configure
+
+    # Settings that are no good are refused where they are needed: help is given without them.
+    with contextlib.suppress(ValidationError):
+        configure(load_settings())
 
 
 def _exit_code(error: Exception) -> int | None:

@@ -10,12 +10,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.text import Text
 
 from database import Database
+from database.health import Health
 from database.inspection import vector_support
 from repositories.integrity import PARTS
 from scripts import deep_findings, findings
 from scripts.console import CHECK_FAILED, UNREACHABLE, AsJson, DatabaseUrl, emit, err, run, say
 from scripts.deep_findings import Repaired
 from scripts.findings import Finding, Level
+from scripts.health import of_nothing
 from scripts.unhurried import unhurried
 
 Look = Callable[[Database], AsyncIterator[Finding]]
@@ -79,11 +81,12 @@ def command(
 async def check(database_url: str | None, *, deep: bool = False, repair: bool = False) -> Checked:
     source = unhurried(database_url) if deep else Database(database_url)
     repaired: tuple[Repaired, ...] = ()
+    if (nothing := of_nothing(source)) is not None:
+        return _unreached(nothing, "look at the address, or run `python3 -m scripts migrate`")
     async with source as database:
         health = await database.health()
         if health.status != "ok":
-            lost = Finding(Level.ERROR, "connection", health.message, "look at the address, and whether it runs")
-            return Checked(False, health.database, None, None, None, ("connection",), (lost,))
+            return _unreached(health, "look at the address, and whether it runs")
         async with database.session() as session:
             support = await vector_support(await session.core())
         vectors = support.version and f"{support.name} {support.version}"
@@ -97,6 +100,11 @@ async def check(database_url: str | None, *, deep: bool = False, repair: bool = 
     all_found = tuple(finding for part in found.values() for finding in part)
     checks = ("connection", *found)
     return Checked(True, health.database, health.version, vectors, health.revision, checks, all_found, repaired)
+
+
+def _unreached(health: Health, remedy: str) -> Checked:
+    lost = Finding(Level.ERROR, "connection", health.message, remedy)
+    return Checked(False, health.database, None, None, None, ("connection",), (lost,))
 
 
 async def _look(database: Database, looks: dict[str, Look]) -> dict[str, list[Finding]]:

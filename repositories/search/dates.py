@@ -63,18 +63,26 @@ def named_time(text: str, now: datetime) -> NamedTime | None:
     if found := AGO.search(lower):
         number = NUMBERS.get(found["count"]) or int(found["count"])
         length, scale = UNITS[found["unit"]]
-        return NamedTime(now - timedelta(days=number * length), scale)
+        return _before(now, number * length, scale)
     if found := LAST.search(lower):
         unit = found["unit"]
         if unit in WEEKDAYS:
-            return NamedTime(now - timedelta(days=(now.weekday() - WEEKDAYS[unit] - 1) % 7 + 1), DAY_SCALE)
+            return _before(now, (now.weekday() - WEEKDAYS[unit] - 1) % 7 + 1, DAY_SCALE)
         length, scale = UNITS[unit]
-        return NamedTime(now - timedelta(days=length), scale)
+        return _before(now, length, scale)
     if found := DAY_WORD.search(lower):
-        return NamedTime(now - timedelta(days=DAYS[found["word"]]), DAY_SCALE)
+        return _before(now, DAYS[found["word"]], DAY_SCALE)
     if found := YEAR.search(lower):
         return NamedTime(datetime(int(found["year"]), 7, 2, tzinfo=UTC), YEAR_SCALE)
     return None
+
+
+def _before(now: datetime, days: float, scale: float) -> NamedTime | None:
+    """None before the year 1, where there is no time to name."""
+    try:
+        return NamedTime(now - timedelta(days=days), scale)
+    except OverflowError:
+        return None
 
 
 def _date(year: str | None, month: str, day: int | None) -> NamedTime | None:

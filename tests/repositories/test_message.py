@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -10,6 +11,8 @@ import pytest
 from database import Database, Session
 from database.errors import DuplicateError, InvalidInputError, NotFoundError
 from models import Conversation, Message, MessageStatus, Role
+from models.types import MAX_INTEGER
+from repositories import MessageWriter, UnitOfWork
 from repositories.conversation import ConversationRepository
 from repositories.message import MessageRepository
 from tests.factories import ConversationFactory
@@ -344,3 +347,25 @@ async def test_the_first_hours_of_all_have_no_moment_before_them(
     await messages.append(talk.id, role="user", content="x", sent_at=early)
     await messages.append_many(talk.id, [{"role": "user", "content": "y", "sent_at": early}])
     assert [message.episode for message in await messages.history(talk.id)] == [1, 1]
+
+
+@pytest.mark.parametrize("counter", ["input_tokens", "output_tokens"])
+async def test_a_counter_that_has_no_room_refuses_the_message(fresh_database: Database, counter: str) -> None:
+    async with UnitOfWork(fresh_database) as uow:
+        talk = await uow.conversations.create(title="x")
+        most: dict[str, Any] = {"role": "user", "content": "x", counter: MAX_INTEGER}
+        await uow.messages.append(talk.id, **most)
+    more = most | {"content": "y", counter: 1}
+    with pytest.raises(InvalidInputError, match="value"):
+        async with UnitOfWork(fresh_database) as uow:
+            await uow.messages.append(talk.id, **more)
+    with pytest.raises(InvalidInputError, match="value"):
+        async with UnitOfWork(fresh_database) as uow:
+            await uow.messages.append_many(talk.id, [more, more])
+    async with MessageWriter(fresh_database) as writer:
+        with pytest.raises(InvalidInputError, match="value"):
+            await writer.append(talk.id, **more)
+    async with UnitOfWork(fresh_database) as uow:
+        found = await uow.conversations.get(talk.id)
+        assert (getattr(found, counter), found.message_count) == (MAX_INTEGER, 1)
+        assert len(await uow.messages.history(talk.id)) == 1

@@ -51,6 +51,8 @@ async def test_a_finding_is_one_line_with_what_to_do(
 
 
 async def test_a_database_that_was_never_migrated(empty_url: str, backend: str, command: Command) -> None:
+    async with Database(empty_url) as database:
+        await database.fetch_value("SELECT 1")
     ran = await command("check", "--database-url", empty_url, "--json")
 
     assert ran.code == 1

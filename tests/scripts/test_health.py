@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from database import Database
 from tests.scripts.conftest import Command
 
 KEYS = {"status", "message", "database", "version", "host", "port", "revision", "pool"}
@@ -21,6 +22,8 @@ async def test_a_database_that_answers(fresh_url: str, backend: str, command: Co
 
 
 async def test_for_a_person_it_names_what_to_do(empty_url: str, fresh_url: str, command: Command) -> None:
+    async with Database(empty_url) as database:
+        await database.fetch_value("SELECT 1")
     fresh = await command("health", "--database-url", empty_url)
     migrated = await command("health", "--database-url", fresh_url)
 
@@ -40,6 +43,17 @@ async def test_a_database_that_is_not_reached(command: Command, form: list[str])
     if form:
         assert ran.data.keys() == KEYS
         assert (ran.data["status"], ran.data["host"], ran.data["port"]) == ("error", "127.0.0.1", 1)
+
+
+@pytest.mark.parametrize("asked", ["health", "check"])
+async def test_a_file_that_is_not_there_is_not_made(command: Command, tmp_path: Path, asked: str) -> None:
+    file = tmp_path / "new" / "chat.db"
+
+    ran = await command(asked, "--database-url", f"sqlite:///{file}")
+
+    assert ran.code == 3
+    assert "there is no database" in ran.out
+    assert not file.parent.exists()
 
 
 async def test_a_file_that_is_no_database(command: Command, tmp_path: Path) -> None:

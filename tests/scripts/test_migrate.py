@@ -1,5 +1,7 @@
 """The migrate command: forwards, once, and a sentence for whatever it cannot do."""
 
+import pytest
+
 from database import Database
 from tests.scripts.conftest import Command
 
@@ -45,3 +47,11 @@ async def test_a_database_that_is_not_reached(command: Command) -> None:
     assert (ran.code, ran.out) == (3, "")
     assert "not reached" in ran.err
     assert "geheim" not in ran.err
+
+
+async def test_a_refusal_is_said_once(fresh_url: str, command: Command, caplog: pytest.LogCaptureFixture) -> None:
+    ran = await command("migrate", "--to", "nowhere", "--database-url", fresh_url)
+
+    assert ran.code == 2
+    assert ran.err.count("nowhere") == 1
+    assert "nowhere" not in caplog.text, "what is logged stands on standard error too"

@@ -70,3 +70,8 @@ def test_no_time(text: str) -> None:
 @given(st.text(max_size=200))
 def test_any_text_is_read(text: str) -> None:
     named_time(text, NOW)
+
+
+@pytest.mark.parametrize("text", ["two weeks ago", "last week", "last monday", "yesterday"])
+def test_before_the_year_1_there_is_no_time_to_name(text: str) -> None:
+    assert named_time(text, datetime(1, 1, 1, 3, tzinfo=UTC)) is None
