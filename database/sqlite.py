@@ -165,7 +165,7 @@ def _open(path: str, settings: Settings, options: dict[str, Any], pragmas: Seque
             "journal_mode=WAL",
             f"synchronous={settings.sqlite_synchronous}",
             "temp_store=MEMORY",
-            "cache_size=-8000",
+            "cache_size=-32000",
             *pragmas,
         ):
             connection.execute(f"PRAGMA {pragma}").close()

@@ -5,7 +5,7 @@ import re
 import sqlite3
 from functools import lru_cache
 
-from database import sqlite_held, sqlite_nearest, sqlite_trigrams, sqlite_vectors
+from database import sqlite_held, sqlite_likely, sqlite_nearest, sqlite_trigrams, sqlite_vectors, sqlite_words
 
 
 def register(connection: sqlite3.Connection, vector_memory_mb: int = sqlite_held.DEFAULT_MB) -> sqlite3.Connection:
@@ -16,6 +16,8 @@ def register(connection: sqlite3.Connection, vector_memory_mb: int = sqlite_held
     connection.create_function("exact_sum", 2, exact_sum, deterministic=True)
     sqlite_vectors.register(connection)
     sqlite_nearest.register(connection, vector_memory_mb)
+    sqlite_likely.register(connection, vector_memory_mb)
+    sqlite_words.register(connection)
     return connection
 
 

@@ -24,6 +24,10 @@ MOST_MATCHES = 3_000
 """Rows that hold a word, for the word to tell something: one that more rows hold counts only where no other is asked.
 What more of them find is worth less than the time that it takes."""
 
+MOST_ALONE = 10_000
+"""Memories that hold a word, for all of them to be looked at where no rarer word is asked. Of a word that more of them
+hold some are among the nearest by vector, which are asked for it."""
+
 EVERY_WORD: Mapping[str, object] = {"most": EVERYTHING, "every_word": True}
 """All rows of every word are looked at."""
 
@@ -41,40 +45,41 @@ BM25 = {
     "k1": str(K1),
     "k1_plus_1": str(K1 + 1),
     "bm25": f"{K1 + 1} / (1 + {K1} * ({1 - B} + {B} * size / (SELECT size FROM typical)))",
+    "bm25_heard": f"{K1 + 1} / (1 + {K1} * ({1 - B} + {B} * size"
+    " / coalesce((SELECT size FROM typical), (SELECT avg(size) FROM heard))))",
 }
 """`bm25`: of a row of `size` that holds a word once."""
 
 RARITY = """rarity AS MATERIALIZED (
-    SELECT n, times, size, times > :matches AND (SELECT min(times) FROM telling) <= :matches AS frequent,
+    SELECT counted.*, times > :matches AND (SELECT min(times) FROM telling) <= :matches AS frequent,
         ln(CAST(1 + (of_rows - in_rows + 0.5) / (in_rows + 0.5) AS DOUBLE PRECISION)) AS weight
     FROM (
         SELECT t.*, {least}({rows}, :matches) AS of_rows, {least}(times, {rows}, :matches) AS in_rows
         FROM telling AS t CROSS JOIN reach
     ) AS counted
 ),
-typical AS MATERIALIZED (
-    SELECT 1.0 * sum(size) / sum(times) AS size FROM rarity WHERE NOT frequent
+cut AS MATERIALIZED (
+    SELECT w.*, weight FROM rarity JOIN words AS w ON w.n = rarity.n WHERE partly AND NOT frequent
 )"""
 """Of the words that are `telling`: which are `frequent` beside a rarer one, and what each weighs. Rarity is counted as
-in a scope of `matches` rows, however wide it is: towards so many a word's weight goes to nothing, and in every mode."""
+in a scope of `matches` rows, however wide it is: towards so many a word's weight goes to nothing, and in every mode.
+Those are `cut` that count and whose rows are met only `partly`, or not at all."""
 
-TOLD = """cut AS MATERIALIZED (
-    SELECT w.*, weight FROM rarity JOIN words AS w ON w.n = rarity.n WHERE NOT frequent AND times > :most
+TOLD = """heard AS MATERIALIZED (
+    {of_cut}
 ),
 common AS MATERIALIZED (
-    SELECT id, sum(weight * {bm25}) AS score
-    FROM ({of_cut}) AS heard
-    GROUP BY id
+    SELECT id, sum(weight * {bm25_heard}) AS score FROM heard GROUP BY id
 ),
 told AS MATERIALIZED (
-    SELECT s.id, coalesce(k.score, l.score) AS score
+    SELECT s.id, CASE WHEN l.{all_of} IS NULL THEN k.score ELSE l.{all_of} + coalesce(k.score, 0) END AS score
     FROM scope AS s LEFT JOIN lexical AS l ON l.id = s.id LEFT JOIN common AS k ON k.id = s.id
 ),
 most_told AS MATERIALIZED (
-    SELECT coalesce((SELECT max(score) FROM common), (SELECT max(score) FROM lexical)) AS score
+    SELECT CASE WHEN EXISTS (SELECT 1 FROM cut) THEN (SELECT max(score) FROM told)
+        ELSE (SELECT max(score) FROM lexical) END AS score
 )"""
-"""The words of each row of the scope. Where all words are frequent not all of their rows are met, but each candidate is
-asked for them."""
+"""The words of each row of the scope: those whose rows were all met are `known`, for the others each row is asked."""
 
 TYPES: dict[str, sa.types.TypeEngine[Any]] = {
     "vector": Vector(),
@@ -83,6 +88,8 @@ TYPES: dict[str, sa.types.TypeEngine[Any]] = {
     "matches": sa.BigInteger(),
     "most": sa.BigInteger(),
     "every_word": sa.Boolean(),
+    "alone": sa.Boolean(),
+    "few": sa.BigInteger(),
     "candidates": sa.BigInteger(),
     "limit": sa.BigInteger(),
 }
@@ -119,12 +126,13 @@ class Pieces:
 
     words: str
     found: str
-    of_cut: str = """SELECT s.id, cut.weight, found.size
-        FROM cut CROSS JOIN found CROSS JOIN scope AS s WHERE found.n = cut.n AND s.id = found.id"""
+    best: str
+    of_cut: str
     days: str
     greatest: str
     least: str
     near: str
+    measured: str = ""
     vectors: str = ""
     similarity: str = "CAST(NULL AS REAL)"
 
@@ -134,16 +142,16 @@ class Pieces:
         if self.vectors:
             return ""
         return """OR (SELECT count(*) FROM lexical) <= :candidates
-        AND NOT EXISTS (SELECT 1 FROM telling WHERE times > :most)"""
+        AND NOT EXISTS (SELECT 1 FROM rarity WHERE partly OR frequent AND NOT :every_word)"""
 
 
 def candidates_for(limit: int) -> int:
     return max(CANDIDATES_A_HIT * limit, LEAST_CANDIDATES)
 
 
-def limits(candidates: int) -> dict[str, str]:
+def limits(candidates: int, likely: int) -> dict[str, str]:
     """As literals: PostgreSQL takes a bound limit for a tenth of all rows where it plans for any question at once."""
-    return {"candidates": str(int(candidates)), "likely": str(int(LIKELY_A_CANDIDATE * candidates))}
+    return {"candidates": str(int(candidates)), "likely": str(int(likely))}
 
 
 def weight(part: str) -> str:
@@ -166,12 +174,12 @@ def bound(
     return text.columns(*columns, sa.column("score", sa.Float), sa.column("complete", sa.Boolean), sa.column("met"))
 
 
-def parameters(query: HybridQuery, ranking: Ranking | RecallRanking) -> dict[str, object]:
-    """Those of every search; what one database or one table has besides is added to them."""
+def parameters(query: HybridQuery, ranking: Ranking | RecallRanking, most: int) -> dict[str, object]:
+    """Those of every search; what one database or one table has besides is added to them. `most`: rows of a word."""
     return {
         "narrow": query.narrow,
         "matches": MOST_MATCHES,
-        **(EVERY_WORD if query.mode == "exact" else {"most": MOST_MATCHES, "every_word": False}),
+        **(EVERY_WORD if query.mode == "exact" else {"most": most, "every_word": False}),
         "candidates": query.candidates,
         "limit": query.limit,
         **{weight(field.name): getattr(ranking, field.name) for field in fields(ranking)},

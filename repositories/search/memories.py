@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from database import Session
 from models.types import UTCDateTime
+from repositories.search import hybrid
 from repositories.search.contract import Ranked
 from repositories.search.hybrid import BM25, NARROW, RARITY, TOLD, HybridQuery, Pieces, ask, bound, limits, parameters
 from repositories.search.ranking import RecallRanking
@@ -24,16 +25,15 @@ WITH reach AS MATERIALIZED (
     FROM (SELECT 1 FROM conversation_memory AS r WHERE {conditions} LIMIT :counted) AS the_first
 ),
 {words},
-{found},
-telling AS MATERIALIZED (
-    SELECT n, count(*) AS times, sum(size) AS size FROM found GROUP BY n
-),
+{telling},
 {rarity},
+{found},
+typical AS MATERIALIZED (
+    SELECT avg(size) AS size FROM found WHERE NOT frequent
+),
 lexical AS MATERIALIZED (
-    SELECT id, sum(weight * {bm25}) AS score
-    FROM (
-        SELECT found.*, weight FROM found JOIN rarity ON rarity.n = found.n WHERE NOT frequent OR :every_word
-    ) AS hits
+    SELECT id, sum(weight * {bm25}) AS score{known}
+    FROM found
     GROUP BY id
 ),
 {near},
@@ -45,15 +45,11 @@ likely AS MATERIALIZED (
     LIMIT {likely}
 ),
 candidates AS MATERIALIZED (
-    SELECT id FROM (
-        SELECT r.id FROM likely AS r {vectors}
-        ORDER BY r.score + :similarity * coalesce({similarity}, 0) DESC, r.id
-        LIMIT {candidates}
-    ) AS best
+    {best}
     UNION
-    SELECT id FROM near
+    {from_near}
 ),
-scope AS MATERIALIZED (
+{measured}scope AS MATERIALIZED (
     SELECT {scope_columns}
     FROM reach CROSS JOIN conversation_memory AS r {vectors}
     WHERE reach.memories <= :narrow AND {conditions}
@@ -80,8 +76,13 @@ FROM ranked JOIN conversation_memory AS r ON r.id = ranked.id
 ORDER BY ranked.score DESC, ranked.id
 """
 
+LIKELY = 10_000
+"""Rows with words whose vectors are looked at: each of some words that are not frequent."""
+
+FEW_A_HIT = 2
+
 SCOPE_COLUMNS = "r.id, {similarity} AS similarity, r.importance, {days} AS days"
-NOT_NEAR = "near AS (SELECT id FROM conversation_memory WHERE 1 = 0)"
+NOT_NEAR = "near AS (SELECT id, 1 AS place FROM conversation_memory WHERE 1 = 0)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,18 +93,39 @@ class MemoryQuery(HybridQuery):
     now: datetime
     filters: Mapping[str, object]
 
+    @property
+    def few(self) -> int:
+        """Candidates of each kind where nothing counts but what chooses them."""
+        plain = not self.ranking.importance and not self.ranking.age and self.vector is not None
+        return FEW_A_HIT * self.limit if plain else self.candidates
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemoryPieces(Pieces):
+    telling: str
+    from_near: str = "SELECT id FROM near"
+    inside: str = ""
+    among: str = ""
+    """Where there are filters."""
     near: str = NOT_NEAR
+
+    @property
+    def asked(self) -> str:
+        """Of which words the rows are looked for. Some of the rows of a `cut` word are no better than the nearest."""
+        return "(NOT frequent AND (NOT partly OR :alone) OR :every_word)"
+
+
+PIECES = ("words", "telling", "found", "near", "best", "from_near", "measured", "of_cut")
 
 
 @lru_cache(maxsize=1_000)
-def statement(dialect: MemoryPieces, candidates: int, filters: tuple[str, ...]) -> sa.TextualSelect:
+def statement(dialect: MemoryPieces, candidates: int, few: int, filters: tuple[str, ...]) -> sa.TextualSelect:
     """Built once for each form of a question."""
     pieces = {
         **BM25,
-        **limits(candidates),
+        **limits(candidates, LIKELY),
+        "few": str(int(few)),
+        "table": "conversation_memory",
         "conditions": " AND ".join(MEMORIES.filters[name][0] for name in filters) or "1 = 1",
         "greatest": dialect.greatest,
         "least": dialect.least,
@@ -111,9 +133,17 @@ def statement(dialect: MemoryPieces, candidates: int, filters: tuple[str, ...]) 
         "similarity": dialect.similarity,
         "read": MEMORIES.read,
         "complete": dialect.complete,
+        "asked": dialect.asked,
+        # Beside a vector no row of a word is sought that is met partly.
+        "known": f", sum(CASE WHEN NOT partly THEN weight * {BM25['bm25']} END) AS known"
+        if not dialect.vectors
+        else "",
+        "all_of": "known" if not dialect.vectors else "score",
         "scope_columns": SCOPE_COLUMNS.format(similarity=dialect.similarity, days=dialect.days),
     }
-    pieces |= {name: getattr(dialect, name).format(**pieces) for name in ("words", "found", "near", "of_cut")}
+    for name in ("inside", "among"):
+        pieces[name] = getattr(dialect, name).format(**pieces) if filters else ""
+    pieces |= {name: getattr(dialect, name).format(**pieces) for name in PIECES}
     pieces |= {"rarity": RARITY.format(**pieces, rows="memories"), "told": TOLD.format(**pieces)}
     types = {name: MEMORIES.filters[name][1] for name in filters} | {"now": UTCDateTime(), "counted": sa.BigInteger()}
     columns = [MEMORIES.row_table.c[name] for name in MEMORIES.columns]
@@ -122,5 +152,12 @@ def statement(dialect: MemoryPieces, candidates: int, filters: tuple[str, ...]) 
 
 async def rank(session: Session, query: MemoryQuery, pieces: MemoryPieces, more: Mapping[str, object]) -> Ranked:
     """Ask, in one statement. `more`: the parameters that one database alone has, or another `narrow`."""
-    values = parameters(query, query.ranking) | {**query.filters, "now": query.now, "counted": NARROW + 1, **more}
-    return await ask(session, statement(pieces, query.candidates, tuple(query.filters)), values)
+    values = parameters(query, query.ranking, hybrid.MOST_ALONE) | {
+        **query.filters,
+        "now": query.now,
+        "counted": NARROW + 1,
+        "few": query.few,
+        "alone": query.vector is None,
+        **more,
+    }
+    return await ask(session, statement(pieces, query.candidates, query.few, tuple(query.filters)), values)

@@ -15,10 +15,12 @@ import sqlalchemy as sa
 from database import Session
 from models.types import UTCDateTime
 from repositories.message_record import RECORD_COLUMNS
+from repositories.search import hybrid
 from repositories.search.contract import Ranked
 from repositories.search.dates import NamedTime
 from repositories.search.hybrid import (
     BM25,
+    LIKELY_A_CANDIDATE,
     RARITY,
     TOLD,
     HybridQuery,
@@ -56,7 +58,7 @@ speaker AS MATERIALIZED (
     SELECT CASE WHEN count(DISTINCT name) = 1 THEN min(name) END AS name FROM named
 ),
 telling AS MATERIALIZED (
-    SELECT n, count(*) AS times, sum(size) AS size
+    SELECT n, count(*) AS times, count(*) > :most {and_wide} AS partly
     FROM found
     WHERE word NOT IN (SELECT word FROM named)
         OR (SELECT count(DISTINCT word) FROM named) = (SELECT count(*) FROM words)
@@ -64,12 +66,16 @@ telling AS MATERIALIZED (
 ),
 {rarity},
 hits AS MATERIALIZED (
-    SELECT found.*, weight, frequent
+    SELECT found.*, weight, frequent, partly
     FROM found JOIN rarity ON rarity.n = found.n
     WHERE NOT frequent OR :every_word
 ),
+typical AS MATERIALIZED (
+    SELECT avg(size) AS size FROM hits WHERE NOT frequent
+),
 lexical AS MATERIALIZED (
-    SELECT id, conversation_id, position, episode, name, sent_at, sum(weight * {bm25}) AS score
+    SELECT id, conversation_id, position, episode, name, sent_at, sum(weight * {bm25}) AS score,
+        sum(CASE WHEN NOT partly THEN weight * {bm25} END) AS known
     FROM hits
     GROUP BY id, conversation_id, position, episode, name, sent_at
 ),
@@ -104,10 +110,7 @@ likely AS MATERIALIZED (
 ),
 candidates AS (
     SELECT conversation_id, position FROM (
-        SELECT r.conversation_id, r.position
-        FROM likely AS r {vectors}
-        ORDER BY r.score + :similarity * coalesce({similarity}, 0) DESC, r.id
-        LIMIT {candidates}
+        {best}
     ) AS best
     UNION
     SELECT conversation_id, position FROM near
@@ -117,7 +120,7 @@ places AS MATERIALIZED (
     FROM candidates CROSS JOIN (SELECT -1 AS step UNION ALL SELECT 0 UNION ALL SELECT 1) AS steps
     WHERE (SELECT messages FROM reach) > :narrow
 ),
-scope AS MATERIALIZED (
+{measured}scope AS MATERIALIZED (
     SELECT {scope_columns}
     FROM reach CROSS JOIN messages AS r JOIN conversations AS c ON c.id = r.conversation_id {vectors}
     WHERE reach.messages <= :narrow AND {talks}
@@ -191,7 +194,12 @@ class MessageQuery(HybridQuery):
 class MessagePieces(Pieces):
     first_name: str
     of_itself: str
+    and_wide: str = ""
+    """Where the rows of a word are all met in a narrow scope."""
     near: str = NOT_NEAR
+
+
+PIECES = ("words", "found", "and_wide", "near", "best", "measured", "of_cut")
 
 
 @lru_cache(maxsize=1_000)
@@ -207,7 +215,9 @@ def statement(
     role_and_time = " AND ".join(wanted) or "1 = 1"
     pieces = {
         **BM25,
-        **limits(candidates),
+        **limits(candidates, LIKELY_A_CANDIDATE * candidates),
+        "table": "messages",
+        "all_of": "known",
         "talks": of_talk,
         "role_and_time": role_and_time,
         "wanted": role_and_time.replace("s.", "r."),
@@ -224,7 +234,7 @@ def statement(
         "complete": dialect.complete,
         "scope_columns": SCOPE_COLUMNS.format(similarity=dialect.similarity, of_itself=dialect.of_itself),
     }
-    pieces |= {name: getattr(dialect, name).format(**pieces) for name in ("words", "found", "near", "of_cut")}
+    pieces |= {name: getattr(dialect, name).format(**pieces) for name in PIECES}
     pieces |= {"rarity": RARITY.format(**pieces, rows="messages"), "told": TOLD.format(**pieces)}
     columns = [*RECORD_COLUMNS, *(sa.column(name, sa.Float) for name in parts)]
     return bound(SQL.format(**pieces), Ranking, TYPES, columns)
@@ -258,7 +268,7 @@ async def rank(session: Session, query: MessageQuery, pieces: MessagePieces, mor
 
 
 def _values(query: MessageQuery) -> dict[str, object]:
-    values = parameters(query, query.ranking) | {
+    values = parameters(query, query.ranking, hybrid.MOST_MATCHES) | {
         "of_itself": " ".join(FIRST_PERSON),
         "at": query.time and query.time.at,
         "days": query.time.days if query.time else 1.0,

@@ -17,14 +17,25 @@ PIECES = MessagePieces(
     found="""found AS MATERIALIZED (
     SELECT w.n, w.word, m.*
     FROM words AS w CROSS JOIN LATERAL (
-        SELECT r.id, r.conversation_id, r.position, r.episode, r.name, r.sent_at,
+        (SELECT r.id, r.conversation_id, r.position, r.episode, r.name, r.sent_at,
             CAST(length(r.content) AS float8) AS size
         FROM messages AS r {of_talks}
-        WHERE r.search_vector @@ w.query
-        LIMIT :most + 1
+        WHERE NOT w.usual AND r.search_vector @@ w.query
+        LIMIT :most + 1)
+        UNION ALL
+        -- OFFSET 0: from row to row.
+        (SELECT r.id, r.conversation_id, r.position, r.episode, r.name, r.sent_at,
+            CAST(length(r.content) AS float8) AS size
+        FROM (SELECT r.* FROM messages AS r {of_talks} OFFSET 0) AS r
+        WHERE w.usual AND r.search_vector @@ w.query
+        LIMIT :most + 1)
     ) AS m
 )""",
-    of_cut=OF_CUT.format(table="messages"),
+    best="""SELECT r.conversation_id, r.position
+        FROM likely AS r {vectors}
+        ORDER BY r.score + :similarity * coalesce({similarity}, 0) DESC, r.id
+        LIMIT {candidates}""",
+    of_cut=OF_CUT,
     first_name="lower(split_part(name, ' ', 1))",
     of_itself="r.search_vector @@ to_tsquery('persona_store', replace(:of_itself, ' ', ' | '))",
     days="(CAST(extract(epoch FROM s.sent_at - :at) AS float8) / 86400)",

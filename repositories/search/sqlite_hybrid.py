@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from models import EmbeddingSpace, Metric
+from models import EmbeddingSpace
 from repositories.search.hybrid import HybridQuery, Pieces
 from repositories.search.sqlite_near import nearest_in
 
@@ -14,11 +14,25 @@ WORDS = """words AS MATERIALIZED (
     SELECT key AS n, value AS word FROM json_each(:words)
 )"""
 
-SIMILARITIES = {
-    Metric.COSINE: "CASE WHEN v.embedding IS NOT NULL THEN 1 - distance_cosine(v.embedding, :vector) END",
-    Metric.INNER_PRODUCT: "CASE WHEN v.embedding IS NOT NULL THEN 0 - distance_inner_product(v.embedding, :vector) END",
-    Metric.L2: "CASE WHEN v.embedding IS NOT NULL THEN 1 / (1 + distance_l2(v.embedding, :vector)) END",
-}
+OF_CUT = """SELECT r.id, cut.weight, length(r.content) AS size
+    FROM json_each(CASE WHEN EXISTS (SELECT 1 FROM cut) THEN texts_with(
+            '{table}_fts',
+            (SELECT json_group_object(r.id, substr(r.content, 1, 250000))
+                FROM scope AS s CROSS JOIN {table} AS r WHERE r.id = s.id),
+            (SELECT json_group_object(n, word) FROM cut)
+        ) END) AS hit
+        CROSS JOIN cut CROSS JOIN {table} AS r
+    WHERE cut.n = CAST(json_extract(hit.value, '$[1]') AS INTEGER) AND r.id = json_extract(hit.value, '$[0]')"""
+"""The index would list all rows of words that very many hold; so many characters of a text are in it."""
+
+MEASURED = """measured AS MATERIALIZED (
+    SELECT one.key AS id, one.value AS similarity
+    FROM json_each(
+        similarities('{vectors}', :space, :vector, :metric, (SELECT json_group_array(id) FROM ({ids})))
+    ) AS one
+),
+"""
+"""The similarities of the rows that are compared, all at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +45,14 @@ class Near:
     columns: str
     is_wide: str
     read: str
+    compared: str
+    """The ids of all rows that are compared."""
     conditions: str = ""
+    count: str = ":candidates"
 
     @property
     def sql(self) -> str:
-        call, _ = nearest_in(self.table, ":candidates", "-1", self.conditions)
+        call, _ = nearest_in(self.table, self.count, "-1", self.conditions)
         return f"""near_ids AS MATERIALIZED (
     SELECT {call} AS ids WHERE {self.is_wide}
 ),
@@ -47,19 +64,20 @@ near AS (
 )"""
 
     def parameters(self, space: EmbeddingSpace) -> dict[str, object]:
-        _, scope = nearest_in(self.table, ":candidates", "-1", self.conditions)
+        _, scope = nearest_in(self.table, self.count, "-1", self.conditions)
         return {"space": space.id, "metric": space.metric.value, "scope": scope}
 
 
-def with_vectors(words: PiecesT, near: Near, key: str, space: EmbeddingSpace | None) -> PiecesT:
-    """The pieces for a space, whose vectors are in the table by `key`; without a space those of words alone."""
+def with_vectors(words: PiecesT, near: Near, space: EmbeddingSpace | None) -> PiecesT:
+    """The pieces for a space; without one those of words alone."""
     if space is None:
         return words
     return replace(
         words,
         near=near.sql,
-        vectors=f"LEFT JOIN {near.table} AS v ON v.{key} = r.id AND +v.embedding_space_id = :space",
-        similarity=SIMILARITIES[space.metric],
+        measured=MEASURED.format(vectors=near.table, ids=near.compared),
+        vectors="LEFT JOIN measured AS v ON v.id = r.id",
+        similarity="v.similarity",
     )
 
 

@@ -7,20 +7,60 @@ import sqlalchemy as sa
 
 from database import Session
 from repositories.search.contract import Ranked
+from repositories.search.hybrid import NARROW
 from repositories.search.messages import MessagePieces, MessageQuery, rank
-from repositories.search.sqlite_hybrid import WORDS, Near, own_parameters, with_vectors
+from repositories.search.sqlite_hybrid import OF_CUT, WORDS, Near, own_parameters, with_vectors
+
+# CROSS JOIN: in this order. Quoted, whatever a word holds is a word.
+FOUND = """{before}
+found AS MATERIALIZED (
+    SELECT w.n, w.word, r.id, r.conversation_id, r.position, r.episode, r.name, r.sent_at,
+        length(r.content) AS size
+    FROM {of_words} AS w CROSS JOIN messages_fts CROSS JOIN messages_search AS s CROSS JOIN messages AS r
+        CROSS JOIN conversations AS c
+    WHERE messages_fts MATCH '"' || w.word || '"' AND {among}
+        AND s.number = messages_fts.rowid AND r.id = s.row_id AND c.id = r.conversation_id AND {{talks}}
+)"""
+
+EVERYWHERE = FOUND.format(
+    before="""upto AS MATERIALIZED (
+    SELECT n, word, (
+        SELECT max(number) FROM (
+            SELECT messages_fts.rowid AS number FROM messages_fts
+            WHERE messages_fts MATCH '"' || w.word || '"'
+            LIMIT CASE WHEN (SELECT messages FROM reach) <= :narrow THEN -1 ELSE :most + 1 END
+        )
+    ) AS last
+    FROM words AS w
+),""",
+    of_words="upto",
+    among="messages_fts.rowid <= w.last",
+)
+"""No more rows of a word than decide that it is frequent: a wide table is read for each."""
+
+WITHIN = FOUND.format(
+    before=f"""inside AS MATERIALIZED (
+    SELECT s.number
+    FROM reach CROSS JOIN conversations AS c CROSS JOIN messages AS r CROSS JOIN messages_search AS s
+    WHERE reach.messages <= {NARROW} AND {{talks}} AND r.conversation_id = c.id AND s.row_id = r.id
+),""",
+    of_words="words",
+    among=f"(messages_fts.rowid IN (SELECT number FROM inside) OR (SELECT messages FROM reach) > {NARROW})",
+)
+"""Of a word that very many rows hold elsewhere, those of a narrow scope are told by their numbers."""
 
 PIECES = MessagePieces(
     words=WORDS,
-    # CROSS JOIN: in this order. Quoted, whatever a word holds is a word.
-    found="""found AS MATERIALIZED (
-    SELECT w.n, w.word, r.id, r.conversation_id, r.position, r.episode, r.name, r.sent_at,
-        length(r.content) AS size
-    FROM words AS w CROSS JOIN messages_fts CROSS JOIN messages_search AS s CROSS JOIN messages AS r
-        CROSS JOIN conversations AS c
-    WHERE messages_fts MATCH '"' || w.word || '"' AND s.number = messages_fts.rowid AND r.id = s.row_id
-        AND c.id = r.conversation_id AND {talks}
-)""",
+    found=EVERYWHERE,
+    best="""SELECT r.conversation_id, r.position
+        FROM json_each((
+            SELECT best_of(
+                'message_embeddings', :space, :vector, :metric, :similarity, :candidates, json_group_object(id, score)
+            ) FROM likely
+        )) AS best CROSS JOIN messages AS r
+        WHERE r.id = best.value""",
+    of_cut=OF_CUT,
+    and_wide="AND (SELECT messages FROM reach) > :narrow",
     first_name="lower_case(substr(name, 1, instr(name || ' ', ' ') - 1))",
     of_itself="has_word(r.content, :of_itself)",
     days="(julianday(s.sent_at) - julianday(:at))",
@@ -28,10 +68,20 @@ PIECES = MessagePieces(
     least="min",
 )
 
+OF_WORDS = """SELECT conversation_id, position FROM likely ORDER BY score DESC, id LIMIT {candidates}"""
+
 NEAR = Near(
     table="message_embeddings",
     rows="messages",
     columns="id, conversation_id, position",
+    compared="""
+        SELECT r.id
+        FROM reach CROSS JOIN conversations AS c CROSS JOIN messages AS r
+        WHERE reach.messages <= :narrow AND {talks} AND r.conversation_id = c.id
+        UNION ALL
+        SELECT r.id FROM places AS p CROSS JOIN messages AS r
+        WHERE r.conversation_id = p.conversation_id AND r.position = p.position
+    """,
     is_wide="(SELECT messages FROM reach) > :narrow",
     read="""SELECT r.id, r.conversation_id, r.position
     FROM near_ids CROSS JOIN json_each(near_ids.ids, '$.hits') AS hit CROSS JOIN messages AS r
@@ -51,7 +101,8 @@ def holds(words: Sequence[str]) -> sa.ColumnElement[bool]:
 
 async def messages(session: Session, query: MessageQuery) -> Ranked:
     near = replace(NEAR, conditions=" AND ".join(_conditions(query)))
-    pieces = with_vectors(PIECES, near, "message_id", query.space)
+    found, best = WITHIN if query.talks else EVERYWHERE, PIECES.best if query.space else OF_WORDS
+    pieces = with_vectors(replace(PIECES, found=found, best=best), near, query.space)
     return await rank(session, query, pieces, own_parameters(query, near))
 
 

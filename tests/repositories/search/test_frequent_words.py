@@ -15,6 +15,7 @@ TEXTS = ["good zebra", "good day", "good lions, good", "good morning", "fine zeb
 @pytest.fixture(autouse=True)
 def three_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hybrid, "MOST_MATCHES", 3)
+    monkeypatch.setattr(hybrid, "MOST_ALONE", 3)
 
 
 @pytest.fixture

@@ -1,0 +1,90 @@
+"""Similarities of many rows at once: exactly, and nearly for those of which only the likely best are wanted.
+
+What the process holds of the vectors tells their cosines nearly; to read them would cost ten times as much.
+"""
+
+import json
+import sqlite3
+from collections.abc import Iterator
+
+import numpy as np
+
+from database.sqlite_held import DEFAULT_MB, Held, held_for
+from database.sqlite_signatures import KEYS, Space, Vector
+from database.sqlite_vectors import BLOCK, SCORES, Nearest
+
+STOPPED = json.dumps({"": 0.0, "-": 0.0})
+"""For a statement that was interrupted in here: going from one to the other SQLite meets the interruption itself."""
+
+
+def register(connection: sqlite3.Connection, most_mb: int = DEFAULT_MB) -> None:
+    """best_of(table, space, vector, metric, weight, count, scores): JSON of the `count` ids whose score and weighed
+    similarity are highest, of a JSON object with a score for each id.
+
+    similarities(table, space, vector, metric, ids): JSON object of those of the JSON array of ids that have a vector.
+    """
+    held = held_for(connection, most_mb)
+
+    def best_of(table: str, space: str, vector: bytes, metric: str, weight: float, count: int, scores: str) -> str:
+        known: dict[str, float] = json.loads(scores)
+        if len(known) <= count:
+            return json.dumps(list(known))
+        asked = Nearest(vector, metric, count)
+        try:
+            similarities = _similarities(connection, held, Space(table, space), asked, list(known))
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode == sqlite3.SQLITE_INTERRUPT:
+                return json.dumps(list(known)[:2])
+            raise
+        sums = np.fromiter(known.values(), np.float64, len(known)) + weight * similarities
+        ids = np.array(list(known))
+        return json.dumps(ids[np.argsort(-sums, kind="stable")[:count]].tolist())
+
+    def similarities(table: str, space: str, vector: bytes, metric: str, ids: str) -> str:
+        try:
+            asked = Nearest(vector, metric, 1)
+            found = dict(_exactly(connection, Space(table, space), asked, ids))
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode == sqlite3.SQLITE_INTERRUPT:
+                return STOPPED
+            raise
+        return json.dumps(found)
+
+    connection.create_function("best_of", 7, best_of)
+    connection.create_function("similarities", 5, similarities)
+
+
+def _similarities(
+    connection: sqlite3.Connection, held: Held | None, space: Space, asked: Nearest, ids: list[str]
+) -> Vector:
+    """0 for what has no vector."""
+    seen = held.seen_by(connection, space) if held is not None and asked.metric == "cosine" else None
+    if seen is None:
+        return _read(connection, space, asked, ids)
+    similarities: Vector = np.zeros(len(ids), np.float32)
+    sought, unknown = np.array(ids, dtype="S32"), np.arange(len(ids))
+    # The latest part that knows a row is right about it.
+    for part in reversed(seen.parts):
+        where = part.places_of(sought[unknown])
+        places = where[where >= 0]
+        similarities[unknown[where >= 0]] = part.at_most(asked.direction, places) - part.errors[places]
+        unknown = unknown[where < 0]
+    return similarities
+
+
+def _read(connection: sqlite3.Connection, space: Space, asked: Nearest, ids: list[str]) -> Vector:
+    known = dict(_exactly(connection, space, asked, json.dumps(ids)))
+    return np.array([known.get(id, 0.0) for id in ids], dtype=np.float32)
+
+
+def _exactly(connection: sqlite3.Connection, space: Space, asked: Nearest, ids: str) -> Iterator[tuple[str, float]]:
+    sql = f"""SELECT id.value, v.embedding FROM json_each(?) AS id CROSS JOIN {space.table} AS v
+    WHERE v.{KEYS[space.table]} = id.value AND +v.embedding_space_id = ?"""
+    question = asked.query.astype(np.float64)
+    cursor = connection.execute(sql, (ids, space.id))
+    while rows := cursor.fetchmany(BLOCK):
+        vectors = np.frombuffer(b"".join(vector for _, vector in rows), dtype="<f4").reshape(len(rows), -1)
+        scores = SCORES[asked.metric](vectors.astype(np.float64), question)
+        if asked.metric == "l2":
+            scores = 1 / (1 - scores)
+        yield from zip((id for id, _ in rows), scores.tolist(), strict=True)

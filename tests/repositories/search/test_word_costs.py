@@ -1,0 +1,114 @@
+"""On SQLite: what a question of words and vector costs is bounded, however many rows hold its words. No timings."""
+
+import json
+import sqlite3
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from database import Database, sqlite_functions
+from database.sqlite_likely import STOPPED
+from models import EmbeddingSpace
+from repositories import MemoryRepository, MessageRepository, UnitOfWork
+from repositories.search import hybrid
+from tests.support import on_sqlite
+
+FEW, MANY = 150, 600
+
+TEXT_INDEX = "CREATE VIRTUAL TABLE texts USING fts5(content, content='', tokenize='porter unicode61')"
+
+
+@pytest.fixture
+def connection() -> Iterator[sqlite3.Connection]:
+    made = sqlite_functions.register(sqlite3.connect(":memory:"))
+    yield made
+    made.close()
+
+
+def test_texts_are_asked_for_words_as_their_index_would_be(connection: sqlite3.Connection) -> None:
+    connection.execute(TEXT_INDEX)
+    texts = {"a": "Lions sleep.", "b": "a zebra", "c": ""}
+    for words, wanted in (({"0": "lion", "1": "zebra"}, [["a", "0"], ["b", "1"]]), ({"0": "none"}, []), ({}, [])):
+        asked = ("texts", json.dumps(texts), json.dumps(words))
+        assert json.loads(connection.execute("SELECT texts_with(?, ?, ?)", asked).fetchone()[0]) == wanted
+    with pytest.raises(sqlite3.OperationalError):
+        connection.execute("SELECT texts_with('none', '{}', '{}')")
+
+
+@pytest.mark.parametrize("metric", ["cosine", "inner_product", "l2"])
+def test_similarities_of_many_are_those_of_each(connection: sqlite3.Connection, metric: str) -> None:
+    connection.execute("CREATE TABLE memory_embeddings (memory_id, embedding_space_id, embedding)")
+    vectors = np.random.default_rng(1).standard_normal((50, 8)).astype("<f4")
+    rows = [(f"{n:032x}", "s", vector.tobytes()) for n, vector in enumerate(vectors)]
+    connection.executemany("INSERT INTO memory_embeddings VALUES (?, ?, ?)", rows)
+    question = vectors[7].tobytes()
+    ids = json.dumps([row[0] for row in rows] + ["missing"])
+    call = "SELECT similarities('memory_embeddings', 's', ?, ?, ?)"
+    found = json.loads(connection.execute(call, (question, metric, ids)).fetchone()[0])
+    each = {
+        "cosine": "1 - distance_cosine(embedding, ?)",
+        "inner_product": "0 - distance_inner_product(embedding, ?)",
+        "l2": "1 / (1 + distance_l2(embedding, ?))",
+    }[metric]
+    wanted = dict(connection.execute(f"SELECT memory_id, {each} FROM memory_embeddings", (question,)).fetchall())
+    assert found == pytest.approx(wanted)
+    call = "SELECT best_of('memory_embeddings', 's', ?, ?, 1.0, 3, ?)"
+    best = json.loads(
+        connection.execute(call, (question, metric, json.dumps(dict.fromkeys(wanted, 0.0)))).fetchone()[0]
+    )
+    assert best == sorted(wanted, key=wanted.__getitem__, reverse=True)[:3]
+
+
+def test_what_is_stopped_in_a_function_goes_on_to_where_sqlite_sees_it() -> None:
+    assert len(json.loads(STOPPED)) == 2
+
+
+async def fill(database: Database, space: EmbeddingSpace, rows: int) -> None:
+    vectors = np.random.default_rng(rows).standard_normal((rows, 4)).astype(np.float32)
+    lines = [{"content": f"good day {n}", "vector": vector} for n, vector in enumerate(vectors)]
+    async with UnitOfWork(database) as uow:
+        talk = await uow.conversations.create(title="x")
+        await uow.messages.append_many(talk.id, [{"role": "user", **line} for line in lines], space=space)
+        await uow.memories.remember_many(lines, space=space)
+
+
+@on_sqlite
+async def test_steps_do_not_grow_with_rows_of_a_frequent_word_nor_with_their_square(
+    fresh_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the default search, and of one in which all rows are compared: without an index that SQLite makes for the one
+    statement, each row of the scope would be looked for among all the others."""
+    for name in ("MOST_MATCHES", "MOST_ALONE"):
+        monkeypatch.setattr(hybrid, name, 20)
+    monkeypatch.setattr(hybrid, "LEAST_CANDIDATES", 20)
+    async with UnitOfWork(fresh_database) as uow:
+        space = await uow.embedding_spaces.create(name="four", dimensions=4)
+
+    async def steps() -> dict[str, int]:
+        asked: dict[str, int] = {}
+        async with fresh_database.transaction() as session:
+            raw = await (await session.core()).get_raw_connection()
+            searches = {"memories": MemoryRepository(session).recall, "messages": MessageRepository(session).search}
+            for mode in ("approximate", "exact"):
+                for name, search in searches.items():
+                    counted = 0
+
+                    def count() -> None:
+                        nonlocal counted
+                        counted += 1
+
+                    await raw.driver_connection.set_progress_handler(count, 10)
+                    await search(text="good day", vector=[1, 0, 0, 0], space=space, limit=5, mode=mode)
+                    asked[f"{name} {mode}"] = counted
+        return asked
+
+    await fill(fresh_database, space, FEW)
+    few = await steps()
+    await fill(fresh_database, space, MANY - FEW)
+    many = await steps()
+    times = {name: many[name] / few[name] for name in few}
+    assert times["memories approximate"] < 1.5
+    assert times["messages approximate"] < 1.5
+    assert times["memories exact"] < 1.5 * MANY / FEW
+    assert times["messages exact"] < 1.5 * MANY / FEW
