@@ -3,6 +3,7 @@
 import json
 import sqlite3
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -89,7 +90,11 @@ async def test_steps_do_not_grow_with_rows_of_a_frequent_word_nor_with_their_squ
         asked: dict[str, int] = {}
         async with fresh_database.transaction() as session:
             raw = await (await session.core()).get_raw_connection()
-            searches = {"memories": MemoryRepository(session).recall, "messages": MessageRepository(session).search}
+            driver: Any = raw.driver_connection
+            searches: dict[str, Any] = {
+                "memories": MemoryRepository(session).recall,
+                "messages": MessageRepository(session).search,
+            }
             for mode in ("approximate", "exact"):
                 for name, search in searches.items():
                     counted = 0
@@ -98,7 +103,7 @@ async def test_steps_do_not_grow_with_rows_of_a_frequent_word_nor_with_their_squ
                         nonlocal counted
                         counted += 1
 
-                    await raw.driver_connection.set_progress_handler(count, 10)
+                    await driver.set_progress_handler(count, 10)
                     await search(text="good day", vector=[1, 0, 0, 0], space=space, limit=5, mode=mode)
                     asked[f"{name} {mode}"] = counted
         return asked
