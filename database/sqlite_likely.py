@@ -31,7 +31,7 @@ def register(connection: sqlite3.Connection, most_mb: int = DEFAULT_MB) -> None:
             return json.dumps(list(known))
         asked = Nearest(vector, metric, count)
         try:
-            similarities = _similarities(connection, held, Space(table, space), asked, list(known))
+            similarities = _similarities(connection, held, Space(table, space, len(vector) // 4), asked, list(known))
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode == sqlite3.SQLITE_INTERRUPT:
                 return json.dumps(list(known)[:2])
@@ -43,7 +43,7 @@ def register(connection: sqlite3.Connection, most_mb: int = DEFAULT_MB) -> None:
     def similarities(table: str, space: str, vector: bytes, metric: str, ids: str) -> str:
         try:
             asked = Nearest(vector, metric, 1)
-            found = dict(_exactly(connection, Space(table, space), asked, ids))
+            found = dict(_exactly(connection, Space(table, space, len(vector) // 4), asked, ids))
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode == sqlite3.SQLITE_INTERRUPT:
                 return STOPPED

@@ -21,4 +21,7 @@ async def disagreements(connection: AsyncConnection) -> Sequence[Disagreement]:
 
 
 async def rebuild(connection: AsyncConnection, table: str) -> None:
-    await connection.exec_driver_sql(f"CREATE INDEX ix_{table}_search_vector ON {table} USING gin (search_vector)")
+    await connection.exec_driver_sql(
+        f"CREATE INDEX ix_{table}_search_vector ON {table} USING gin (search_vector) "
+        "WITH (gin_pending_list_limit = 512)"
+    )
