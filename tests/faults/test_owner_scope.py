@@ -152,7 +152,7 @@ async def test_every_place_of_an_id_takes_anothers_for_nobodys(database: Databas
 
 async def test_without_its_guard_anothers_row_is_seen(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("repositories.read.visible", lambda model, owner_id: [])
-    assert shows_him(await as_ada(database, "conversations", "get", {"id": ROWS["conversations"]}))
+    assert shows_him(await as_ada(database, "conversations", "get_many", {"ids": [ROWS["conversations"]]}))
 
 
 def _row_of(place: Place) -> UUID | None:
