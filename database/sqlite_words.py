@@ -6,34 +6,30 @@ that very many rows hold, the few rows that matter are indexed anew, in memory.
 
 import json
 import sqlite3
+from contextlib import closing
 
 SCHEMA = "SELECT sql FROM sqlite_master WHERE type = 'table' AND name = ?"
 
 
 def register(connection: sqlite3.Connection) -> None:
     """texts_with(index, texts, words): JSON [[key of a text, key of a word that it holds], ...] of two JSON objects."""
-    indexes: dict[str, sqlite3.Connection] = {}
 
     def texts_with(index: str, texts: str, words: str) -> str:
-        if index not in indexes:
-            made = connection.execute(SCHEMA, (index,)).fetchone()
-            if made is None:
-                raise sqlite3.OperationalError(f"no such table: {index}")
-            indexes[index] = sqlite3.connect(":memory:", isolation_level=None)
-            indexes[index].execute(made[0])
-        return _texts_with(indexes[index], index, json.loads(texts), json.loads(words))
+        made = connection.execute(SCHEMA, (index,)).fetchone()
+        if made is None:
+            raise sqlite3.OperationalError(f"no such table: {index}")
+        return _texts_with(index, made[0], json.loads(texts), json.loads(words))
 
     connection.create_function("texts_with", 3, texts_with, deterministic=True)
 
 
-def _texts_with(memory: sqlite3.Connection, index: str, texts: dict[str, str], words: dict[str, str]) -> str:
+def _texts_with(index: str, schema: str, texts: dict[str, str], words: dict[str, str]) -> str:
     keys = list(texts)
-    memory.execute("BEGIN")
-    try:
+    sql = f"SELECT rowid FROM {index} WHERE {index} MATCH ?"
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as memory:
+        memory.execute(schema)
+        memory.execute("BEGIN")
         memory.executemany(f"INSERT INTO {index} (rowid, content) VALUES (?, ?)", enumerate(texts.values()))
-        sql = f"SELECT rowid FROM {index} WHERE {index} MATCH ?"
         return json.dumps(
             [[keys[row], key] for key, word in words.items() for (row,) in memory.execute(sql, (f'"{word}"',))]
         )
-    finally:
-        memory.execute("ROLLBACK")
