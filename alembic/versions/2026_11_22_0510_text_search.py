@@ -43,8 +43,8 @@ def upgrade() -> None:
                 f"ALTER TABLE {table} ADD COLUMN search_vector tsvector "
                 f"GENERATED ALWAYS AS (to_tsvector('persona_store', {words})) STORED"
             )
-            # The words of new rows wait beside the index, and who fills that list puts all of them in their place: at 4 MB,
-            # as the server has it, one append in some thousands takes about a second.
+            # The words of new rows wait beside the index, and who fills that list puts all of them in their place:
+            # at 4 MB, as the server has it, one append in some thousands takes about a second.
             op.execute(
                 f"CREATE INDEX ix_{table}_search_vector ON {table} USING gin (search_vector) "
                 "WITH (gin_pending_list_limit = 512)"
