@@ -55,12 +55,14 @@ class SearchResult(Sequence[HitT], Generic[HitT]):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Source:
-    """A kind of row that has vectors. Its rows are `r` in SQL, and `vectors` says where a row's vector is.
+    """A kind of row that has vectors, in `table` by `key`. Its rows are `r` in SQL, and `vectors` says where a row's
+    vector is.
 
     `filters` are the conditions that a search may ask for, by the name of their one parameter.
     """
 
     table: str
+    key: str
     rows: str
     vectors: str
     row_table: sa.Table

@@ -37,20 +37,21 @@ SELECT {columns}, {score} AS score FROM nearest ORDER BY distance, id
 """
 
 EXACT_IF_NARROW = """
-WITH reach AS MATERIALIZED (
-    SELECT count(*) > :narrow AS wide
-    FROM (SELECT 1 FROM {row_table} AS r WHERE true{conditions} LIMIT :counted) AS the_first
+WITH scope AS MATERIALIZED (
+    SELECT r.id FROM {row_table} AS r WHERE true{conditions} LIMIT :counted
+), reach AS MATERIALIZED (
+    SELECT count(*) > :narrow AS wide FROM scope
 ), indexed AS MATERIALIZED (
     {ready} AND (SELECT wide FROM reach)
-), nearest AS (
-    SELECT {read}, {vectors}.embedding {operator} CAST(:vector AS vector) AS distance
-    FROM {rows}
-    WHERE {vectors}.embedding_space_id = {space}{conditions} AND NOT (SELECT wide FROM reach)
-    ORDER BY distance, r.id
+), nearest AS MATERIALIZED (
+    SELECT s.id, v.embedding {operator} CAST(:vector AS vector) AS distance
+    FROM scope AS s JOIN {vector_table} AS v ON v.{key} = s.id AND v.embedding_space_id = {space}
+    WHERE NOT (SELECT wide FROM reach)
+    ORDER BY distance, s.id
     LIMIT :limit
 )
-SELECT {columns}, {score} AS score, wide, EXISTS (SELECT 1 FROM indexed) AS indexed
-FROM reach LEFT JOIN nearest ON true
+SELECT {read}, {score} AS score, wide, EXISTS (SELECT 1 FROM indexed) AS indexed
+FROM reach LEFT JOIN (nearest JOIN {row_table} AS r USING (id)) ON true
 ORDER BY distance, id
 """
 """One row at least, which says of a wide scope whether it has an index; the unit is set to use it well then."""
@@ -135,6 +136,8 @@ def _sql(template: str, query: VectorQuery) -> str:
         read=source.read,
         columns=", ".join(source.columns),
         row_table=source.row_table.name,
+        vector_table=source.table,
+        key=source.key,
         ready=READY,
         rows=source.rows,
         vectors=source.vectors,

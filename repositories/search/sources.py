@@ -11,6 +11,7 @@ OWN = {"owner_id": ("r.owner_id = :owner_id", sa.Text())}
 
 MEMORIES = Source(
     table="memory_embeddings",
+    key="memory_id",
     rows="conversation_memory AS r JOIN memory_embeddings AS v ON v.memory_id = r.id",
     vectors="v",
     row_table=table_of(Memory),
@@ -28,6 +29,7 @@ MEMORIES = Source(
 
 EMBEDDINGS = Source(
     table="embeddings",
+    key="id",
     rows="embeddings AS r",
     vectors="r",
     row_table=table_of(Embedding),
