@@ -92,8 +92,8 @@ def _bars(place: "Axes", run: Run, found: Sequence[Figure]) -> None:
     place.set_yticks(range(len(found)), names)
     place.invert_yaxis()
     place.axvline(1, color="black", linewidth=0.8)
-    place.set_title(title(run), loc="left")
-    place.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, frameon=False)
+    place.set_title(title(run), loc="left", x=-0.6)
+    place.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, frameon=False, fontsize="small")
     place.spines[["top", "right"]].set_visible(False)
 
 
