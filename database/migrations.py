@@ -5,6 +5,7 @@ in an installed wheel. Every call opens a connection of its own and closes it.
 """
 
 import asyncio
+import logging
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -25,6 +26,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from database.errors import ConfigurationError, StoreError
 from database.history import checksums
 from database.settings import Settings
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -153,6 +156,8 @@ async def _run(
         return await _over(connection, work, alembic)
     except (CommandError, RevisionError) as error:
         if isinstance(error.__cause__, StoreError):
+            # It does not say which statement was refused.
+            logger.error("migration_failed error=%s", error)
             raise error.__cause__ from None
         raise ConfigurationError(str(error)) from error
 

@@ -226,14 +226,14 @@ async def test_indexes_that_nobody_uses_are_built_again(fresh_database: Database
     await fill(fresh_database)
     await damage(
         fresh_url,
-        "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'ix_conversation_memory_owner_id'::regclass",
+        "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'ix_conversation_memory_owner_id_id'::regclass",
         "DROP INDEX ix_messages_search_vector",
     )
 
     await assert_found_and_mended(
         fresh_database,
         [
-            ("storage", "ix_conversation_memory_owner_id", "is an invalid index", 1),
+            ("storage", "ix_conversation_memory_owner_id_id", "is an invalid index", 1),
             ("text index", "messages", "has no index of its words", 1),
         ],
     )
