@@ -1,6 +1,5 @@
 """`python -m benchmarks`: what each call costs, against the raw driver and against SQLAlchemy Core, in the same run."""
 
-import sys
 import time
 from collections.abc import Sequence
 from itertools import groupby
@@ -14,10 +13,10 @@ from benchmarks.bench import Sizes, opened, place
 from benchmarks.kept import Kept, Part
 from benchmarks.machine import describe
 from benchmarks.recall import Databases
-from benchmarks.report import as_json, as_markdown, as_table, as_text, missed
+from benchmarks.report import as_json, as_markdown, as_table, missed, shown
+from benchmarks.start import start
 from benchmarks.workloads import WORKLOADS
-from scripts.console import CHECK_FAILED, INTERRUPTED, UNREACHABLE, AsJson, emit, err, out, run, say
-from scripts.postgres import PostgresUnavailableError
+from scripts.console import CHECK_FAILED, AsJson, emit, err, run, say
 
 WHOLE = Sizes()
 LEVELS = {Databases.POSTGRES: ("on",), Databases.SQLITE: ("FULL", "NORMAL")}
@@ -77,9 +76,7 @@ def command(
     if markdown:
         emit(as_markdown(runs), as_json=False)
     else:
-        # What is no terminal takes lines of any length.
-        table = as_table(runs) if out.is_terminal else as_text(as_table(runs))
-        emit(as_json(runs) if as_json_ else table, as_json=as_json_)
+        emit(as_json(runs) if as_json_ else shown(as_table(runs)), as_json=as_json_)
     if failed:
         say(f"Failed, and not shown: {', '.join(f'{part.workload} on {part.database}' for part in failed)}")
         raise typer.Exit(CHECK_FAILED)
@@ -105,17 +102,5 @@ async def measure(url: str, parts: Sequence[Part], sizes: Sizes, progress: Progr
     return failed
 
 
-def main() -> None:
-    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    app.command()(command)
-    try:
-        app(prog_name="python -m benchmarks")
-    except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
-    except PostgresUnavailableError as error:
-        err.print(str(error), style="red", markup=False, soft_wrap=True)
-        sys.exit(UNREACHABLE)
-
-
 if __name__ == "__main__":
-    main()
+    start(command, "benchmarks")

@@ -103,15 +103,21 @@ def texts(count: int) -> list[Message]:
 
 
 @contextmanager
+def new_folder(parent: Path | None = None) -> Iterator[Path]:
+    """Gone at the end. The server in it may run as another account."""
+    with tempfile.TemporaryDirectory(prefix="benchmarks-", dir=parent) as path:
+        Path(path).chmod(0o755)
+        yield Path(path)
+
+
+@contextmanager
 def place(db: str, folder: Path | None) -> Iterator[str]:
     """A new database on the disk, and its end."""
-    with tempfile.TemporaryDirectory(prefix="benchmarks-", dir=folder) as path:
+    with new_folder(folder) as path:
         if db == "sqlite":
             yield f"sqlite:///{path}/benchmarks.db"
             return
-        # The server may run as another account.
-        Path(path).chmod(0o755)
-        with EmbeddedPostgres(Path(path) / "server", options=SERVER) as server:
+        with EmbeddedPostgres(path / "server", options=SERVER) as server:
             yield server.url()
 
 

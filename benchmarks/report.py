@@ -1,6 +1,6 @@
 """How the figures are shown: a table for a person, Markdown for a page, JSON for a program."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -8,6 +8,7 @@ from rich.console import Console, Group, RenderableType
 
 from benchmarks.figures import CORE, LIMIT, OURS, Figure, Run
 from benchmarks.targets import target_of
+from scripts.console import out
 from scripts.tables import number, table
 
 WIDTH = 120
@@ -39,38 +40,45 @@ def from_json(data: Sequence[Mapping[str, Any]]) -> list[Run]:
 
 
 def as_table(runs: Sequence[Run]) -> RenderableType:
-    shown: list[RenderableType] = []
+    parts: list[RenderableType] = []
     for run in runs:
         part = table("", "", *map(number, HEADERS[2:-1]), HEADERS[-1], title=title(run))
         workload = ""
         for figure in run.figures:
             part.add_row(figure.workload if figure.workload != workload else "", *_cells(run.database, figure))
             workload = figure.workload
-        shown.append(part)
-    return Group(*shown)
+        parts.append(part)
+    return Group(*parts)
 
 
-def as_text(shown: RenderableType) -> str:
+def as_text(tables: RenderableType) -> str:
     console = Console(width=WIDTH, color_system=None)
     with console.capture() as capture:
-        console.print(shown)
+        console.print(tables)
     return "\n".join(line.rstrip() for line in capture.get().splitlines())
+
+
+def shown(tables: RenderableType) -> RenderableType | str:
+    """For whoever reads standard output: what is no terminal takes lines of any length."""
+    return tables if out.is_terminal else as_text(tables)
+
+
+def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]], words: Container[int] = (0,)) -> str:
+    """The columns at these places are `words`, the others numbers."""
+    rule = "".join("---|" if place in words else "--:|" for place in range(len(head)))
+    first, *others = (f"| {' | '.join(cells)} |" for cells in (head, *rows))
+    return "\n".join([first, f"|{rule}", *others])
 
 
 def as_markdown(runs: Sequence[Run]) -> str:
     """A table for each run, and the machine above it."""
-    return "\n\n".join("\n".join(_markdown(run)) for run in runs)
+    return "\n\n".join(map(_markdown, runs))
 
 
-def _markdown(run: Run) -> Iterator[str]:
-    yield f"### {title(run)}"
-    yield ""
-    yield described(run.machine)
-    yield ""
-    yield f"| {' | '.join(HEADERS)} |"
-    yield f"|---|---|{'--:|' * (len(HEADERS) - 3)}---|"
-    for figure in run.figures:
-        yield f"| {figure.workload} | {' | '.join(_cells(run.database, figure))} |"
+def _markdown(run: Run) -> str:
+    rows = ([figure.workload, *_cells(run.database, figure)] for figure in run.figures)
+    lines = markdown_table(HEADERS, rows, words=(0, 1, len(HEADERS) - 1))
+    return f"### {title(run)}\n\n{described(run.machine)}\n\n{lines}"
 
 
 def described(machine: Mapping[str, str]) -> str:

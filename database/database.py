@@ -129,7 +129,7 @@ class Database(RawSql):
                 if session.unit.is_broken:
                     raise TransactionError("a statement of this unit has failed; nothing of it was kept")
             except BaseException:
-                await _end(session)
+                await _end(session, session.end(keep=False))
                 raise
             with _keeping():
                 await _to_its_end(session.end(keep=True))
@@ -174,7 +174,7 @@ class Database(RawSql):
                 with _keeping():
                     return await unit.fetch_and_keep(statement, values)
             finally:
-                await (unit.give_back() if unit.is_idle else _to_its_end(unit.give_back()))
+                await _end(unit, unit.give_back())
         finally:
             self._holding.discard(holder)
 
@@ -188,7 +188,7 @@ class Database(RawSql):
             try:
                 yield session
             finally:
-                await _end(session)
+                await _end(session, session.end(keep=False))
         finally:
             self._holding.discard(holder)
 
@@ -270,12 +270,9 @@ class Database(RawSql):
             yield await session.core()
 
 
-async def _end(session: Session) -> None:
-    """Keep nothing. A unit that began nothing waits for nothing, so no cancellation can come between."""
-    if session.is_idle:
-        await session.end(keep=False)
-    else:
-        await _to_its_end(session.end(keep=False))
+async def _end(ended: Session | Unit, end: Coroutine[Any, Any, None]) -> None:
+    """Whatever comes. What has begun nothing waits for nothing, so no cancellation can come between."""
+    await (end if ended.is_idle else _to_its_end(end))
 
 
 @contextmanager

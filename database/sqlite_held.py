@@ -20,6 +20,7 @@ from weakref import WeakValueDictionary
 import numpy as np
 
 from database.sqlite_signatures import Ids, Signatures, Space, Vector
+from database.sqlite_vectors import matrix_of
 
 NEWS = 100
 """Changes that each search reads by itself; more of them are read once, for all."""
@@ -146,7 +147,7 @@ class Held:
                 return
             added = []
             if rows:
-                vectors = np.frombuffer(b"".join(row[1] for row in rows), dtype="<f4").reshape(len(rows), -1)
+                vectors = matrix_of([row[1] for row in rows])
                 ids = np.array([row[0] for row in rows], dtype="S32")
                 added.append(Signatures.of(np.full(ids.size, seen.point), ids, vectors, _centre(shared.parts)))
             if absent.size:

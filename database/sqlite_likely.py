@@ -11,7 +11,7 @@ import numpy as np
 
 from database.sqlite_held import DEFAULT_MB, Held, held_for
 from database.sqlite_signatures import KEYS, Space, Vector
-from database.sqlite_vectors import BLOCK, SCORES, Nearest
+from database.sqlite_vectors import BLOCK, SCORES, Nearest, matrix_of
 
 STOPPED = json.dumps({"": 0.0, "-": 0.0})
 """For a statement that was interrupted in here: going from one to the other SQLite meets the interruption itself."""
@@ -83,7 +83,7 @@ def _exactly(connection: sqlite3.Connection, space: Space, asked: Nearest, ids: 
     question = asked.query.astype(np.float64)
     cursor = connection.execute(sql, (ids, space.id))
     while rows := cursor.fetchmany(BLOCK):
-        vectors = np.frombuffer(b"".join(vector for _, vector in rows), dtype="<f4").reshape(len(rows), -1)
+        vectors = matrix_of([vector for _, vector in rows])
         scores = SCORES[asked.metric](vectors.astype(np.float64), question)
         if asked.metric == "l2":
             scores = 1 / (1 - scores)

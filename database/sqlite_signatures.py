@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from database.sqlite_vectors import BLOCK, matrix_of
+
 Numbers = np.ndarray[Any, np.dtype[np.int64]]
 Bits = np.ndarray[Any, np.dtype[np.uint64]]
 Vector = np.ndarray[Any, np.dtype[np.float32]]
@@ -22,9 +24,6 @@ Keys = np.ndarray[Any, np.dtype[np.uint64]]
 
 KEYS = {"memory_embeddings": "memory_id", "message_embeddings": "message_id", "embeddings": "id"}
 """The row's id in each table of vectors."""
-
-BLOCK = 1_024
-"""Vectors that are read at once."""
 
 STRIP, STEP = 32_768, 512
 """Signatures and codes that are compared at once, so that what is between stays in the processor's cache."""
@@ -77,7 +76,7 @@ class Signatures:
         )
         blocks = []
         while rows := cursor.fetchmany(BLOCK):
-            vectors = np.frombuffer(b"".join(row[2] for row in rows), dtype="<f4").reshape(len(rows), -1)
+            vectors = matrix_of([row[2] for row in rows])
             numbers = np.array([row[0] for row in rows], dtype=np.int64)
             ids = np.array([row[1] for row in rows], dtype="S32")
             blocks.append(cls.of(numbers, ids, vectors, centre))

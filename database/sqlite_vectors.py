@@ -48,6 +48,11 @@ def _inner_product(a: bytes, b: bytes) -> float:
     return float(-np.dot(_numbers(a), _numbers(b)))
 
 
+def matrix_of(vectors: Sequence[bytes]) -> Singles:
+    """A row each, of one vector at least."""
+    return np.frombuffer(b"".join(vectors), dtype="<f4").reshape(len(vectors), -1)
+
+
 def _numbers(value: bytes) -> Numbers:
     return np.frombuffer(value, dtype="<f4").astype(np.float64)
 
@@ -147,7 +152,7 @@ class Nearest:
         if not added:
             return
         self.met += len(added)
-        rows = np.frombuffer(b"".join(vector for _, vector in added), dtype="<f4").reshape(len(added), -1)
+        rows = matrix_of([vector for _, vector in added])
         places = np.arange(len(added)) if len(added) <= FEW else self._likely(rows)
         scores = self.score(rows[places].astype(np.float64), self.query.astype(np.float64))
         less = (-scores).astype(np.float32).tolist()

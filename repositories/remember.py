@@ -7,8 +7,7 @@ import sqlalchemy as sa
 from database.prepared import Statement
 from models import Conversation, Memory, MemoryEmbedding
 from repositories.ownership import table_of
-from repositories.row_statement import new_row, parameter
-from repositories.upsert import insert_into
+from repositories.row_statement import insert_selected, new_row, parameter
 
 CONVERSATIONS = table_of(Conversation)
 MEMORIES = table_of(Memory)
@@ -38,5 +37,5 @@ def remember_statement(dialect_name: str, owned: bool, of_talk: bool, with_vecto
         "updated_at": memory.c.updated_at,
         **{name: parameter(VECTORS.c[name]) for name in ("embedding_space_id", "embedding")},
     }
-    vector = insert_into(dialect_name, VECTORS).from_select([*values], sa.select(*values.values()), False)
+    vector = insert_selected(dialect_name, VECTORS, values)
     return sa.select(*memory.c).add_cte(vector.returning(sa.literal(1)).cte("vector"))

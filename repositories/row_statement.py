@@ -37,7 +37,6 @@ def new_row(dialect_name: str, model: type[Base], owned: bool, owner_id: sa.Colu
     `owner_id`: whose the row is by what it refers to, in a session without owner. No row where another one is given.
     """
     table = table_of(model)
-    insert = insert_into(dialect_name, table)
     values: dict[str, sa.ColumnElement[Any]] = {column.name: parameter(column) for column in table.columns}
     conditions = references_seen(model, parameter, OWNER) if owned else []
     if owner_id is not None:
@@ -45,8 +44,17 @@ def new_row(dialect_name: str, model: type[Base], owned: bool, owner_id: sa.Colu
         conditions.append(given.is_(None) | (given == owner_id))
         values["owner_id"] = owner_id
     if not conditions:
-        return insert.values(values)
-    return insert.from_select([*values], sa.select(*values.values()).where(*conditions), False)
+        return insert_into(dialect_name, table).values(values)
+    return insert_selected(dialect_name, table, values, *conditions)
+
+
+def insert_selected(
+    dialect_name: str, table: sa.Table, values: Mapping[str, sa.ColumnElement[Any]], *conditions: Condition
+) -> Insert:
+    """A row for each of what the values and the conditions speak of; without conditions on parameters alone, one."""
+    return insert_into(dialect_name, table).from_select(
+        [*values], sa.select(*values.values()).where(*conditions), False
+    )
 
 
 @cache

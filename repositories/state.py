@@ -22,7 +22,7 @@ from repositories.ownership import (
     visible,
     writable,
 )
-from repositories.upsert import insert_into
+from repositories.row_statement import OWNER, insert_selected, parameter
 from repositories.validation import Row, valid_id, valid_limit, valid_row
 
 STATES = table_of(State)
@@ -202,15 +202,11 @@ def _write_statement(dialect_name: str, owned: bool, overwrite: bool) -> Stateme
     Nothing is written without the conversation.
     """
     place = CONVERSATIONS.c
-    conditions = [place.id == sa.bindparam("new_conversation_id", type_=place.id.type)]
+    conditions = [place.id == parameter(STATES.c.conversation_id)]
     if owned:
-        conditions.append(place.owner_id == sa.bindparam("new_owner_id", type_=place.owner_id.type))
-    given = [sa.bindparam(f"new_{column.name}", type_=column.type) for column in STATES.columns]
-    insert = insert_into(dialect_name, STATES).from_select(
-        [column.name for column in STATES.columns],
-        sa.select(*given).select_from(CONVERSATIONS).where(*conditions),
-        False,
-    )
+        conditions.append(place.owner_id == OWNER)
+    values = {column.name: parameter(column) for column in STATES.columns}
+    insert = insert_selected(dialect_name, STATES, values, *conditions)
     if not overwrite:
         return insert.on_conflict_do_nothing(index_elements=UNIQUE).returning(*RECORD_COLUMNS)
     changes = {

@@ -17,8 +17,8 @@ from models.types import JsonValue
 from repositories.base import Condition, Repository
 from repositories.moves import moves
 from repositories.ownership import table_of, writable
-from repositories.row_statement import OWNER, parameter, parameters
-from repositories.upsert import insert_into, writes_in_cte
+from repositories.row_statement import OWNER, insert_selected, parameter, parameters
+from repositories.upsert import writes_in_cte
 from repositories.validation import Row, valid_id
 
 RUNS = table_of(Run)
@@ -137,5 +137,4 @@ def _next_step(dialect_name: str, owned: bool) -> Statement:
     run = _next_positions(owned).cte("run")
     values: dict[str, sa.ColumnElement[Any]] = {column.name: parameter(column) for column in STEPS.columns}
     values["position"] = run.c.last_step_position
-    insert = insert_into(dialect_name, STEPS).from_select([*values], sa.select(*values.values()), False)
-    return insert.returning(*STEPS.columns)
+    return insert_selected(dialect_name, STEPS, values).returning(*STEPS.columns)

@@ -19,9 +19,9 @@ from benchmarks.peers.ours import AsPeer
 from benchmarks.peers.peer import Peer
 from benchmarks.peers.report import as_markdown, as_table
 from benchmarks.recall import Databases
-from benchmarks.report import as_json, as_text
+from benchmarks.report import as_json, shown
 from benchmarks.rounds import interleaved, one_after_another, side_by_side
-from scripts.console import AsJson, emit, err, out, run, say
+from scripts.console import AsJson, emit, err, run, say
 
 PEERS = {
     "OpenAiSqlAlchemy": ("openai_agents", ("postgres", "sqlite")),
@@ -65,8 +65,7 @@ def command(
     if markdown:
         emit(as_markdown(kept.runs), as_json=False)
     else:
-        table = as_table(kept.runs) if out.is_terminal else as_text(as_table(kept.runs))
-        emit(as_json(kept.runs) if as_json_ else table, as_json=as_json_)
+        emit(as_json(kept.runs) if as_json_ else shown(as_table(kept.runs)), as_json=as_json_)
 
 
 async def measure(part: Part, url: str, sizes: Sizes, progress: Progress) -> tuple[Mapping[str, str], list[Figure]]:

@@ -6,7 +6,7 @@ from rich.console import Group, RenderableType
 from rich.table import Column
 
 from benchmarks.figures import CORE, LIMIT, OURS, Run
-from benchmarks.report import described, title
+from benchmarks.report import described, markdown_table, title
 from scripts.tables import number, table
 
 NAMES = {LIMIT: "the raw driver", CORE: "SQLAlchemy Core", OURS: "this project"}
@@ -23,15 +23,10 @@ def as_table(runs: Sequence[Run]) -> RenderableType:
 
 
 def as_markdown(runs: Sequence[Run]) -> str:
-    return "\n\n".join("\n".join(_markdown(run)) for run in runs)
-
-
-def _markdown(run: Run) -> Iterator[str]:
-    yield from (f"### {title(run)}", "", described(run.machine), "")
-    yield f"|  | {' | '.join(_heads(run))} |"
-    yield f"|---|{'--:|' * len(run.figures)}"
-    for row in _rows(run):
-        yield f"| {' | '.join(row)} |"
+    return "\n\n".join(
+        f"### {title(run)}\n\n{described(run.machine)}\n\n{markdown_table(['', *_heads(run)], _rows(run))}"
+        for run in runs
+    )
 
 
 def _heads(run: Run) -> list[str]:

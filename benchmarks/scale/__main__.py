@@ -1,7 +1,5 @@
 """`python -m benchmarks.scale`: whether calls stay as quick as they were while one PostgreSQL fills."""
 
-import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,13 +8,14 @@ from typing import Annotated
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from benchmarks.bench import SERVER
-from benchmarks.report import as_text
+from benchmarks.bench import SERVER, new_folder
+from benchmarks.report import shown
 from benchmarks.scale.filling import EACH
 from benchmarks.scale.growth import Growth
 from benchmarks.scale.report import as_json, as_markdown, as_table
-from scripts.console import INTERRUPTED, UNREACHABLE, AsJson, emit, err, out, run
-from scripts.postgres import EmbeddedPostgres, PostgresUnavailableError
+from benchmarks.start import start
+from scripts.console import AsJson, emit, err, run
+from scripts.postgres import EmbeddedPostgres
 
 # A million vectors of 384 dimensions and their links are built in memory, or four times as slow.
 OPTIONS = SERVER | {"maintenance_work_mem": "3GB", "max_wal_size": "8GB"}
@@ -51,32 +50,18 @@ def command(
     elif markdown:
         emit(as_markdown(growth.machine, growth.steps), as_json=False)
     else:
-        emit(as_table(growth.steps) if out.is_terminal else as_text(as_table(growth.steps)), as_json=False)
+        emit(shown(as_table(growth.steps)), as_json=False)
 
 
 @contextmanager
 def _folder(given: Path | None) -> Iterator[Path]:
-    if given is not None:
+    if given is None:
+        with new_folder() as made:
+            yield made
+    else:
         given.mkdir(parents=True, exist_ok=True)
         yield given
-        return
-    with tempfile.TemporaryDirectory(prefix="scale-") as path:
-        # The server may run as another account.
-        Path(path).chmod(0o755)
-        yield Path(path)
-
-
-def main() -> None:
-    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    app.command()(command)
-    try:
-        app(prog_name="python -m benchmarks.scale")
-    except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
-    except PostgresUnavailableError as error:
-        err.print(str(error), style="red", markup=False, soft_wrap=True)
-        sys.exit(UNREACHABLE)
 
 
 if __name__ == "__main__":
-    main()
+    start(command, "benchmarks.scale")

@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.console import Group, RenderableType
 
-from benchmarks.report import described
+from benchmarks.report import described, markdown_table
 from benchmarks.scale.measuring import Step, Took
 from scripts.tables import number, table
 
@@ -66,15 +66,7 @@ def as_table(steps: Sequence[Step]) -> RenderableType:
 
 
 def as_markdown(machine: Mapping[str, str], steps: Sequence[Step]) -> str:
-    parts = [described(machine)]
-    for head, *rows in lines(steps):
-        rule = f"|---|{'--:|' * (len(head) - 1)}"
-        parts.append("\n".join([_row(head), rule, *map(_row, rows)]))
-    return "\n\n".join(parts)
-
-
-def _row(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
+    return "\n\n".join([described(machine), *(markdown_table(head, rows) for head, *rows in lines(steps))])
 
 
 def _took(took: Took | None) -> str:
