@@ -32,7 +32,7 @@ from database.settings import Settings, load_settings
 from database.translation import never_sent, translate
 from database.unit import Unit
 from database.url import parse_url
-from models.types import check_text
+from models.values import check_text
 
 logger = logging.getLogger(__name__)
 logger.addHandler(logging.NullHandler())

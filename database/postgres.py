@@ -18,7 +18,7 @@ from database.health import Damage, IndexedColumns, VectorSupport
 from database.postgres_copy import copy_bulk_inserts
 from database.settings import Settings
 from database.translation import translate
-from models.types import dump_json, load_json
+from models.values import dump_json, load_json
 
 Register: TypeAlias = Callable[[Any], Awaitable[None]]
 

@@ -16,18 +16,8 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from database.errors import InvalidInputError
-from models.types import (
-    Json,
-    Money,
-    UTCDateTime,
-    Vector,
-    check_integer,
-    check_json,
-    check_money,
-    check_text,
-    check_time,
-    vector_array,
-)
+from models.types import Json, Money, UTCDateTime, Vector
+from models.values import check_integer, check_json, check_money, check_text, check_time, vector_array
 
 COLUMN_TYPES: dict[type, sa.types.TypeEngine[Any]] = {
     UUID: sa.Uuid(),

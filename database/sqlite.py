@@ -22,7 +22,7 @@ from database.sqlite_functions import register
 from database.sqlite_integrity import damage as damage
 from database.sqlite_integrity import rebuild_damaged as rebuild_damaged
 from database.url import is_memory, make_parent_folder
-from models.types import dump_json
+from models.values import dump_json
 
 LEAST_LIBRARY = (3, 35)
 READ_ONLY = "persona_store_read_only"

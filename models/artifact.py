@@ -8,7 +8,8 @@ from pydantic import field_validator
 from sqlmodel import Field
 
 from models.base import Entity
-from models.types import Json, JsonObject
+from models.types import Json
+from models.values import JsonObject
 
 
 class Artifact(Entity, table=True):

@@ -15,7 +15,8 @@ from sqlmodel import Field, SQLModel
 from sqlmodel.sql import sqltypes
 from uuid_utils.compat import uuid7
 
-from models.types import Money, StringEnum, UTCDateTime, check_integer, check_number, check_text, check_time
+from models.types import Money, StringEnum, UTCDateTime
+from models.values import check_integer, check_number, check_text, check_time
 
 SQLModel.metadata.naming_convention = {
     "pk": "pk_%(table_name)s",

@@ -8,7 +8,8 @@ from sqlmodel import Field, Relationship
 
 from models.base import Entity, utc_now
 from models.persona import Persona
-from models.types import Json, JsonObject
+from models.types import Json
+from models.values import JsonObject
 
 
 class Conversation(Entity, table=True):

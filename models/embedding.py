@@ -6,7 +6,8 @@ import sqlalchemy as sa
 from sqlmodel import Field
 
 from models.base import Entity
-from models.types import Json, JsonObject, Vector, VectorList
+from models.types import Json, Vector
+from models.values import JsonObject, VectorList
 
 
 class Embedding(Entity, table=True):

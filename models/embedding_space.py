@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from sqlmodel import Field
 
 from models.base import Entity
-from models.types import MAX_DIMENSIONS
+from models.values import MAX_DIMENSIONS
 
 
 class Metric(StrEnum):

@@ -7,7 +7,8 @@ import sqlalchemy as sa
 from sqlmodel import Field
 
 from models.base import Entity
-from models.types import MONEY_DIGITS, MONEY_PLACES, Json, JsonObject
+from models.types import Json
+from models.values import MONEY_DIGITS, MONEY_PLACES, JsonObject
 
 
 class LLMCall(Entity, table=True):

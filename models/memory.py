@@ -8,7 +8,8 @@ import sqlalchemy as sa
 from sqlmodel import Field
 
 from models.base import Entity, Timestamped
-from models.types import Json, JsonObject, Vector, VectorList
+from models.types import Json, Vector
+from models.values import JsonObject, VectorList
 
 
 class MemoryType(StrEnum):

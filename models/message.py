@@ -8,7 +8,8 @@ import sqlalchemy as sa
 from sqlmodel import Field
 
 from models.base import Entity, Timestamped, utc_now
-from models.types import Json, JsonArray, JsonObject, Vector, VectorList
+from models.types import Json, Vector
+from models.values import JsonArray, JsonObject, VectorList
 
 
 class Role(StrEnum):

@@ -7,7 +7,8 @@ from sqlmodel import Field, Relationship
 
 from models.base import Entity, Timestamped
 from models.module import Module
-from models.types import Json, JsonObject
+from models.types import Json
+from models.values import JsonObject
 
 
 class PersonaModule(Timestamped, table=True):

@@ -11,7 +11,8 @@ from models.artifact import Artifact
 from models.base import Entity
 from models.llm_call import LLMCall
 from models.step import Step
-from models.types import Json, JsonObject, JsonValue
+from models.types import Json
+from models.values import JsonObject, JsonValue
 
 
 class RunStatus(StrEnum):

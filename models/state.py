@@ -6,7 +6,8 @@ import sqlalchemy as sa
 from sqlmodel import Field
 
 from models.base import Entity
-from models.types import Json, JsonValue
+from models.types import Json
+from models.values import JsonValue
 
 
 class State(Entity, table=True):

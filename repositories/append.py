@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from database.prepared import Statement
 from models import Conversation, Message
-from models.types import ExactSum
+from models.functions import ExactSum
 from repositories.message_record import RECORD_COLUMNS
 from repositories.ownership import table_of
 from repositories.upsert import insert_into, was_inserted, writes_in_cte

@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlmodel import col
 
 from models import Artifact
-from models.types import JsonObject
+from models.values import JsonObject
 from repositories.base import Repository
 from repositories.validation import valid_id
 

@@ -13,7 +13,7 @@ from typing import Any
 from pydantic_core import SchemaValidator, core_schema
 
 from models import Base, utc_now
-from models.types import check_integer, check_text
+from models.values import check_integer, check_text
 from repositories.validation import Row, valid_row
 
 Schema = Any

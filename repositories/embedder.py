@@ -10,7 +10,7 @@ from sqlmodel import col, select
 from database import Session
 from database.errors import InvalidInputError
 from models import EmbeddingSpace
-from models.types import VectorLike
+from models.values import VectorLike
 from repositories.base import BATCH
 from repositories.validation import valid_vector
 from repositories.vectors import space_or_active

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from database.errors import InvalidInputError
 from models import Embedding, EmbeddingSpace, new_id
-from models.types import JsonObject, VectorLike, check_json
+from models.values import JsonObject, VectorLike, check_json
 from repositories.base import BATCH, Repository
 from repositories.ownership import table_of
 from repositories.pagination import Page

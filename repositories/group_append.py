@@ -14,7 +14,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from database import Database, Session
 from database.errors import DuplicateError, NotFoundError, StoreError
 from models import Conversation, Message
-from models.types import UTCDateTime, dump_json
+from models.types import UTCDateTime
+from models.values import dump_json
 from repositories.append import GIVEN, PARAMETERS, STORED, Places, counters_statement
 from repositories.group_statement import COLUMNS, group_statement
 from repositories.message_record import MessageRecord, record_of

@@ -12,7 +12,7 @@ from sqlmodel import col
 from database.errors import InvalidInputError
 from database.prepared import Statement
 from models import Conversation, LLMCall, Message, Run
-from models.types import JsonObject
+from models.values import JsonObject
 from repositories.base import Repository
 from repositories.ownership import table_of
 from repositories.pagination import Page

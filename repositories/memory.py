@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from database.errors import InvalidInputError
 from models import EmbeddingSpace, Memory, MemoryEmbedding
-from models.types import VectorLike
+from models.values import VectorLike
 from repositories.base import BATCH
 from repositories.memory_recall import MemoryRecall, as_column
 from repositories.memory_record import MEMORY_COLUMNS, MemoryRecord

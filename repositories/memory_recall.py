@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from database import Session
 from database.errors import InvalidInputError
 from models import EmbeddingSpace, Memory, utc_now
-from models.types import VectorLike
+from models.values import VectorLike
 from repositories.memory_record import RecalledMemory
 from repositories.ownership import table_of, writable
 from repositories.search import MEMORIES as SOURCE

@@ -7,7 +7,7 @@ from typing import Any, Self
 from uuid import UUID
 
 from models import Memory
-from models.types import JsonObject
+from models.values import JsonObject
 from repositories.ownership import table_of
 
 

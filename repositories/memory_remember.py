@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from database.errors import InvalidInputError
 from models import Conversation, EmbeddingSpace, Memory, MemoryEmbedding, MemoryType, new_id
-from models.types import VectorLike
+from models.values import VectorLike
 from repositories.base import BATCH, Repository
 from repositories.embedder import Embedder, embed_texts, refuse_both
 from repositories.ownership import table_of

@@ -9,7 +9,7 @@ from sqlalchemy.engine import RowMapping
 
 from database.errors import DuplicateError, NotFoundError
 from models import Conversation, EmbeddingSpace, Message, MessageEmbedding, utc_now
-from models.types import MAX_INTEGER, VectorLike
+from models.values import MAX_INTEGER, VectorLike
 from repositories.append import PARAMETERS, append_statement, before_gap, counters_statement, stored_statement
 from repositories.base import BATCH, Condition, ReadRepository
 from repositories.embedder import Embedder, embed_texts, refuse_both

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from database.errors import InvalidInputError
 from models import Message, MessageStatus, Role, new_id
-from models.types import JsonArray, JsonObject, VectorLike
+from models.values import JsonArray, JsonObject, VectorLike
 from repositories.bulk import valid_rows
 from repositories.ownership import table_of
 from repositories.validation import Row, valid_row

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from database import Session
 from database.errors import InvalidInputError
 from models import EmbeddingSpace, Message, Role, utc_now
-from models.types import VectorLike
+from models.values import VectorLike
 from repositories.message_record import RECORD_COLUMNS, MessageRecord, record_of
 from repositories.ownership import table_of
 from repositories.search import MessageQuery, Mode, Ranking, ScoreParts, SearchResult, search_on

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from database import Database
 from database.errors import InvalidInputError, NotConnectedError, PoolTimeoutError, TransactionError
-from models.types import dump_json, load_json
+from models.values import dump_json, load_json
 from repositories.append import before_gap
 from repositories.group_append import NewEntry
 from repositories.message_record import MessageRecord, NewMessage, new_message

@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 from uuid import UUID
 
 from database.errors import InvalidCursorError
-from models.types import check_time
+from models.values import check_time
 
 RowT = TypeVar("RowT")
 

@@ -9,7 +9,7 @@ from typing import Any, Self
 import sqlalchemy as sa
 
 from models import LLMCall, Run, RunStatus
-from models.types import Microseconds
+from models.functions import Microseconds
 from repositories.ownership import table_of
 
 RUNS = table_of(Run)

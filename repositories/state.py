@@ -13,7 +13,7 @@ from database import Session
 from database.errors import InvalidInputError, NotFoundError, StaleVersionError
 from database.prepared import Statement
 from models import Conversation, State
-from models.types import JsonValue
+from models.values import JsonValue
 from repositories.ownership import (
     owner_parameter,
     owner_value,

@@ -13,7 +13,7 @@ from sqlmodel import col
 from database.errors import InvalidInputError, MissingReferenceError, StaleVersionError, StoreError
 from database.prepared import Statement
 from models import Run, Step, StepStatus, utc_now
-from models.types import JsonValue
+from models.values import JsonValue
 from repositories.base import Condition, Repository
 from repositories.moves import moves
 from repositories.ownership import table_of, writable

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from database.errors import InvalidInputError
 from models import Role
-from models.types import JsonArray
+from models.values import JsonArray
 from repositories.message_record import MessageRecord
 
 LONGEST_ID = 255

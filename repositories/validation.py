@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from database.errors import DimensionError, InvalidInputError
 from models import Base, EmbeddingSpace
-from models.types import MAX_INTEGER, VectorLike, check_text, check_time, vector_array
+from models.values import MAX_INTEGER, VectorLike, check_text, check_time, vector_array
 
 Row = dict[str, Any]
 """A new row before it is stored: the value of each column by its name."""

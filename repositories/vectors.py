@@ -16,7 +16,7 @@ from database.bulk import BulkInsert
 from database.errors import InvalidInputError, NotFoundError
 from database.prepared import Statement
 from models import EmbeddingSpace, MemoryEmbedding, MessageEmbedding, SpaceStatus, utc_now
-from models.types import VectorLike
+from models.values import VectorLike
 from repositories.base import BATCH
 from repositories.ownership import PARENTS, table_of, writable
 from repositories.upsert import insert_into

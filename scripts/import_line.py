@@ -11,7 +11,7 @@ from pydantic import JsonValue
 
 from database.errors import InvalidInputError
 from models import Role
-from models.types import MAX_INTEGER, check_json, check_text
+from models.values import MAX_INTEGER, check_json, check_text
 
 Value = TypeVar("Value")
 

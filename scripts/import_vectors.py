@@ -9,7 +9,7 @@ from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 
 from database.errors import InvalidInputError
-from models.types import MAX_DIMENSIONS
+from models.values import MAX_DIMENSIONS
 
 
 def load_vectors(path: Path, stem: str = "message") -> dict[str, NDArray[np.float32]]:

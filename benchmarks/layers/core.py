@@ -38,8 +38,9 @@ from benchmarks.layers.work import (
 from database.url import parse_url
 from models import Conversation, EmbeddingSpace, Memory
 from models import Message as MessageRow
-from models.types import UTCDateTime, load_json
+from models.types import UTCDateTime
 from models.types import Vector as VectorType
+from models.values import load_json
 
 READS = "benchmark_reads"
 

@@ -9,7 +9,8 @@ from alembic.util import CommandError
 from pgvector.sqlalchemy import HALFVEC, VECTOR
 from sqlalchemy.dialects import postgresql
 
-from models.types import MONEY_DIGITS, MONEY_PLACES, Json, Money, UTCDateTime, Vector
+from models.types import Json, Money, UTCDateTime, Vector
+from models.values import MONEY_DIGITS, MONEY_PLACES
 
 AnyType = sa.types.TypeEngine[Any]
 

@@ -10,7 +10,7 @@ from sqlalchemy.sql.functions import func
 
 from database import Session
 from models import Conversation, Message, Run, Step
-from models.types import Microseconds
+from models.functions import Microseconds
 from repositories.integrity.fault import Fault
 from repositories.ownership import table_of
 

@@ -3,7 +3,7 @@
 import re
 
 from database.errors import InvalidInputError
-from models.types import check_text
+from models.values import check_text
 
 NO_WORD = re.compile(
     r"[\s\u0001-\u002F\u003A-\u0040\u005B-\u0060\u007B-\u00A9\u00AB-\u00B1\u00B4\u00B6-\u00B8\u00BB\u00BF\u00D7\u00F7"

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from database import Database, Settings, StoreError
-from models.types import vector_array
+from models.values import vector_array
 from repositories import UnitOfWork
 from repositories.search.fuzzy_search import build_fuzzy_index
 from tests.faults.inputs import (

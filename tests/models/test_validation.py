@@ -14,7 +14,7 @@ from sqlmodel import col, select
 
 from database import Session
 from models import Conversation, Message, Persona, Role, Run, RunStatus
-from models.types import MAX_JSON_DEPTH
+from models.values import MAX_JSON_DEPTH
 from tests.factories import (
     ArtifactFactory,
     AsyncFactory,

@@ -14,7 +14,7 @@ from database.errors import InvalidInputError
 from models import (
     MemoryEmbedding,
 )
-from models.types import vector_array
+from models.values import vector_array
 from tests.factories import (
     EmbeddingSpaceFactory,
     MemoryEmbeddingFactory,

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from database import Database, Session
 from database.errors import DuplicateError, InvalidInputError, MissingReferenceError, StoreError, TransactionError
 from models import Base, Conversation, Memory, Message, Role, State, new_id
-from models.types import MAX_INTEGER
+from models.values import MAX_INTEGER
 from repositories import UnitOfWork
 from repositories.bulk import valid_rows
 from repositories.message_record import MessageRecord, fingerprint_of

@@ -10,7 +10,7 @@ import pytest
 from database import Database, Session
 from database.errors import DimensionError, InvalidInputError
 from models import Conversation, EmbeddingSpace, MemoryEmbedding, MessageEmbedding
-from models.types import VectorLike
+from models.values import VectorLike
 from repositories import (
     Embedder,
     EmbeddingSpaceRepository,

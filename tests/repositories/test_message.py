@@ -11,7 +11,7 @@ import pytest
 from database import Database, Session
 from database.errors import DuplicateError, InvalidInputError, NotFoundError
 from models import Conversation, Message, MessageStatus, Role
-from models.types import MAX_INTEGER
+from models.values import MAX_INTEGER
 from repositories import MessageWriter, UnitOfWork
 from repositories.conversation import ConversationRepository
 from repositories.message import MessageRepository

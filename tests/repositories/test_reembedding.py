@@ -9,7 +9,7 @@ import pytest
 from database import Database
 from database.errors import InvalidInputError
 from models import EmbeddingSpace
-from models.types import VectorLike
+from models.values import VectorLike
 from repositories import Reembedded, UnitOfWork, reembed, reembedding
 from tests.support import Statements
 
