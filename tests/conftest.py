@@ -37,9 +37,13 @@ settings.register_profile("thorough", settings.get_profile("default"), max_examp
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 
-# The imported libraries are too large a heap to be searched for garbage at every turn.
+# The imported libraries, and then the tests, are too large a heap to be searched for garbage at every turn.
 gc.freeze()
 gc.set_threshold(50_000, 20, 50)
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
 
 
 def pytest_configure() -> None:
@@ -75,7 +79,7 @@ async def postgres_copies(postgres_server: str) -> AsyncIterator[PostgresCopies]
         version = (await copies.run("SHOW server_version_num")).scalar_one()
         assert int(version) >= LEAST_SERVER_VERSION
     yield copies
-    await copies.drop_template()
+    await copies.close()
 
 
 @pytest.fixture(scope="session")
@@ -95,6 +99,22 @@ async def database(copies: Copies) -> AsyncIterator[Database]:
     """One migrated database for all tests that undo what they do; see `session`."""
     async with migrated_copy(copies) as database:
         yield database
+
+
+@pytest.fixture(scope="module")
+async def store(copies: Copies) -> AsyncIterator[Database]:
+    """A migrated database for all tests of a file, where commits are real: each makes rows of its own and looks at
+    no others."""
+    async with migrated_copy(copies) as database:
+        yield database
+
+
+@pytest.fixture
+async def emptied(store: Database) -> AsyncIterator[Database]:
+    """The same, without rows before and after the test: where nothing but rows is made, and no setting changed."""
+    yield store
+    for table in ("conversations", "personas", "runs"):
+        await store.execute(f"DELETE FROM {table}")
 
 
 @pytest.fixture

@@ -12,7 +12,6 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.ext.asyncio import create_async_engine
-from sqlalchemy.pool import NullPool
 
 from database import Database
 from database.url import parse_url
@@ -83,6 +82,10 @@ class SqliteCopies:
 class PostgresCopies:
     def __init__(self, server_url: str) -> None:
         self._server = parse_url(server_url)
+        # One connection for all: each new one would ask the server who it is, several hundred times.
+        self._engine = create_async_engine(
+            self._server, isolation_level="AUTOCOMMIT", pool_size=1, max_overflow=0, pool_pre_ping=True
+        )
         self._template: str | None = None
 
     async def empty(self) -> str:
@@ -98,14 +101,14 @@ class PostgresCopies:
     async def drop(self, url: str) -> None:
         await self.run(f'DROP DATABASE "{parse_url(url).database}" WITH (FORCE)')
 
-    async def drop_template(self) -> None:
+    async def close(self) -> None:
         if self._template is not None:
             await self.run(f'DROP DATABASE "{self._template}"')
+        await self._engine.dispose()
 
     async def run(self, *statements: str) -> sa.CursorResult[Any]:
         """Statements at the server's own database, outside of transactions; the answer to the last one."""
-        engine = create_async_engine(self._server, isolation_level="AUTOCOMMIT", poolclass=NullPool)
-        async with engine.connect() as connection:
+        async with self._engine.connect() as connection:
             answers = [await connection.exec_driver_sql(statement) for statement in statements]
         return answers[-1]
 

@@ -20,6 +20,7 @@ TINY = Sizes(rounds=1, rows=100, operations=1, seconds=0.01, dimensions=8, quest
 LAYERS = {LIMIT, CORE, OURS}
 
 
+@pytest.mark.slow
 async def test_every_workload_measures_every_layer(backend: str, fresh_url: str) -> None:
     db = "sqlite" if backend == "sqlite" else "postgres"
     parts = [Part(db, "FULL" if db == "sqlite" else "on", name) for name in WORKLOADS]

@@ -57,13 +57,14 @@ CASES: list[tuple[str, type[StoreError], str | None]] = [
 ]
 
 
-@pytest.fixture
-async def database(fresh_database: Database) -> Database:
-    async with fresh_database.transaction() as session:
+@pytest.fixture(scope="module")
+async def database(store: Database) -> Database:
+    """All that is asked of it is refused."""
+    async with store.transaction() as session:
         connection = await session.core()
         for statement in TABLES.split(";"):
             await connection.execute(sa.text(statement))
-    return fresh_database
+    return store
 
 
 @pytest.mark.parametrize(("statement", "kind", "constraint"), CASES)

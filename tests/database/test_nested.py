@@ -72,14 +72,14 @@ async def inner(session: Session, story: str, chat: Conversation, ran: list[str]
 
 
 @pytest.mark.parametrize(("story", "kept"), OUTCOMES, ids=[story for story, _ in OUTCOMES])
-async def test_outcomes(fresh_database: Database, story: str, kept: list[str]) -> None:
+async def test_outcomes(emptied: Database, story: str, kept: list[str]) -> None:
     ran: list[str] = []
     if kept:
-        await run(fresh_database, story, ran)
+        await run(emptied, story, ran)
     else:
         with pytest.raises((Failure, TransactionError)):
-            await run(fresh_database, story, ran)
-    async with fresh_database.session() as session:
+            await run(emptied, story, ran)
+    async with emptied.session() as session:
         assert list(await session.exec(select(Conversation.title).order_by(col(Conversation.id)))) == kept
     assert ran == kept
 

@@ -10,45 +10,45 @@ from database.errors import MissingReferenceError, TransactionError
 from tests.factories import ConversationFactory, MessageFactory
 
 
-async def test_hooks_run_once_in_order_after_the_commit(fresh_database: Database) -> None:
+async def test_hooks_run_once_in_order_after_the_commit(emptied: Database) -> None:
     ran: list[str] = []
 
     async def slow(name: str) -> None:
         await asyncio.sleep(0)
         ran.append(name)
 
-    async with fresh_database.transaction() as session:
+    async with emptied.transaction() as session:
         session.on_commit(lambda: ran.append("first"))
         session.on_commit(lambda: slow("second"))
         await ConversationFactory.create(session)
         session.on_commit(lambda: ran.append("third"))
         assert ran == []
     assert ran == ["first", "second", "third"]
-    async with fresh_database.transaction():
+    async with emptied.transaction():
         pass
     assert ran == ["first", "second", "third"]
 
 
-async def test_a_hook_sees_what_was_committed_and_may_write(fresh_database: Database) -> None:
+async def test_a_hook_sees_what_was_committed_and_may_write(emptied: Database) -> None:
     async def follow_up() -> None:
-        assert await fresh_database.fetch_value("SELECT count(*) FROM conversations") == 1
-        async with fresh_database.transaction() as session:
+        assert await emptied.fetch_value("SELECT count(*) FROM conversations") == 1
+        async with emptied.transaction() as session:
             session.on_commit(lambda: ran.append("of the hook"))
             await ConversationFactory.create(session)
 
     ran: list[str] = []
-    async with fresh_database.transaction() as session:
+    async with emptied.transaction() as session:
         await ConversationFactory.create(session)
         session.on_commit(follow_up)
     assert ran == ["of the hook"]
-    assert await fresh_database.fetch_value("SELECT count(*) FROM conversations") == 2
+    assert await emptied.fetch_value("SELECT count(*) FROM conversations") == 2
 
 
-async def test_no_hook_runs_after_a_rollback(fresh_database: Database) -> None:
+async def test_no_hook_runs_after_a_rollback(emptied: Database) -> None:
     ran: list[str] = []
 
     async def unit() -> None:
-        async with fresh_database.transaction() as session:
+        async with emptied.transaction() as session:
             session.on_commit(lambda: ran.append("never"))
             raise RuntimeError
 
@@ -61,11 +61,11 @@ async def test_no_hook_runs_after_a_rollback(fresh_database: Database) -> None:
     assert ran == []
 
 
-async def test_no_hook_runs_when_the_last_flush_fails(fresh_database: Database) -> None:
+async def test_no_hook_runs_when_the_last_flush_fails(emptied: Database) -> None:
     ran: list[str] = []
 
     async def unit(swallow: bool) -> None:
-        async with fresh_database.transaction() as session:
+        async with emptied.transaction() as session:
             session.on_commit(lambda: ran.append("never"))
             session.add(MessageFactory.build())
             if swallow:
@@ -80,7 +80,7 @@ async def test_no_hook_runs_when_the_last_flush_fails(fresh_database: Database) 
 
 
 async def test_a_failing_hook_stops_nothing_and_is_logged_without_its_text(
-    fresh_database: Database, caplog: pytest.LogCaptureFixture
+    emptied: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
     ran: list[str] = []
 
@@ -91,13 +91,13 @@ async def test_a_failing_hook_stops_nothing_and_is_logged_without_its_text(
         raise KeyError("hush-hush")
 
     with caplog.at_level(logging.DEBUG):
-        async with fresh_database.transaction() as session:
+        async with emptied.transaction() as session:
             await ConversationFactory.create(session)
             session.on_commit(failing)
             session.on_commit(failing_later)
             session.on_commit(lambda: ran.append("last"))
     assert ran == ["last"]
-    assert await fresh_database.fetch_value("SELECT count(*) FROM conversations") == 1
+    assert await emptied.fetch_value("SELECT count(*) FROM conversations") == 1
     logged = [record.getMessage() for record in caplog.records if record.name == "database.session"]
     assert logged == ["on_commit_hook_failed error=ValueError", "on_commit_hook_failed error=KeyError"]
     assert "hush-hush" not in caplog.text

@@ -27,25 +27,25 @@ async def by_ddl(session: Session) -> None:
 
 
 @pytest.mark.parametrize("write", [by_the_orm, by_core, by_text, by_ddl])
-async def test_a_write_is_refused(fresh_database: Database, write: object) -> None:
+async def test_a_write_is_refused(emptied: Database, write: object) -> None:
     assert callable(write)
-    async with fresh_database.transaction() as session:
+    async with emptied.transaction() as session:
         await ConversationFactory.create(session, title="kept")
     with pytest.raises(ReadOnlyError):
-        async with fresh_database.session() as session:
+        async with emptied.session() as session:
             await write(session)
-    async with fresh_database.session() as session:
+    async with emptied.session() as session:
         assert list(await session.exec(select(Conversation.title))) == ["kept"]
 
 
-async def test_a_connection_writes_again_after_it_has_read(fresh_database: Database) -> None:
+async def test_a_connection_writes_again_after_it_has_read(emptied: Database) -> None:
     for _ in range(2):
         with pytest.raises(ReadOnlyError):
-            async with fresh_database.session() as session:
+            async with emptied.session() as session:
                 await by_the_orm(session)
-        async with fresh_database.transaction() as session:
+        async with emptied.transaction() as session:
             await by_the_orm(session)
-    assert await fresh_database.fetch_value("SELECT count(*) FROM conversations") == 2
+    assert await emptied.fetch_value("SELECT count(*) FROM conversations") == 2
 
 
 @pytest.mark.parametrize("verb", ["fetch_all", "fetch_one", "fetch_value"])
@@ -56,20 +56,20 @@ async def test_a_fetch_of_the_raw_door_writes_nothing(fresh_database: Database, 
     assert await fresh_database.fetch_all("SELECT * FROM counters") == []
 
 
-async def test_one_picture_of_the_rows_during_a_session_on_sqlite(fresh_database: Database, backend: str) -> None:
-    async with fresh_database.session() as reader:
+async def test_one_picture_of_the_rows_during_a_session_on_sqlite(emptied: Database, backend: str) -> None:
+    async with emptied.session() as reader:
         before = len((await reader.exec(select(Conversation))).all())
-        async with fresh_database.transaction() as writer:
+        async with emptied.transaction() as writer:
             await ConversationFactory.create(writer)
         after = len((await reader.exec(select(Conversation))).all())
     # PostgreSQL reads what is committed at each statement, SQLite what was at the first.
     assert (before, after) == (0, 1 if backend == "postgresql" else 0)
 
 
-async def test_sql_that_makes_no_sense_is_said_to_be_so(fresh_database: Database) -> None:
+async def test_sql_that_makes_no_sense_is_said_to_be_so(emptied: Database) -> None:
     with pytest.raises(QueryError):
-        await fresh_database.fetch_all("SELEC 1")
+        await emptied.fetch_all("SELEC 1")
     with pytest.raises(QueryError):
-        await fresh_database.fetch_all("SELECT colour FROM conversations")
+        await emptied.fetch_all("SELECT colour FROM conversations")
     with pytest.raises(NotMigratedError):
-        await fresh_database.fetch_all("SELECT * FROM not_there")
+        await emptied.fetch_all("SELECT * FROM not_there")

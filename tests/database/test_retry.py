@@ -2,7 +2,7 @@
 
 import asyncio
 import sqlite3
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 import sqlalchemy as sa
@@ -32,9 +32,11 @@ TRANSIENT = (SerializationError("40001"), SerializationError("40P01"), LockTimeo
 
 
 @pytest.fixture
-async def notes(fresh_database: Database) -> Database:
-    await fresh_database.execute("CREATE TABLE notes (id INTEGER PRIMARY KEY, value INTEGER NOT NULL DEFAULT 0)")
-    return fresh_database
+async def notes(emptied: Database) -> AsyncIterator[Database]:
+    table = "CREATE TABLE IF NOT EXISTS notes (id INTEGER PRIMARY KEY, value INTEGER NOT NULL DEFAULT 0)"
+    await emptied.execute(table)
+    yield emptied
+    await emptied.execute("DELETE FROM notes")
 
 
 class Failing:
@@ -149,7 +151,7 @@ async def test_limits_are_checked(notes: Database, name: str, value: float) -> N
     assert caught.value.field == name
 
 
-async def test_a_unit_of_work_is_done_again_with_its_owner(fresh_database: Database) -> None:
+async def test_a_unit_of_work_is_done_again_with_its_owner(emptied: Database) -> None:
     units: list[UnitOfWork] = []
 
     async def work(uow: UnitOfWork) -> str:
@@ -159,12 +161,10 @@ async def test_a_unit_of_work_is_done_again_with_its_owner(fresh_database: Datab
             raise SerializationError("40001")
         return persona.name
 
-    ada = UnitOfWork(fresh_database, owner_id="ada")
+    ada = UnitOfWork(emptied, owner_id="ada")
     assert await ada.run(work) == "try 2"
     assert len(set(units)) == 2
-    assert await fresh_database.fetch_all("SELECT name, owner_id FROM personas") == [
-        {"name": "try 2", "owner_id": "ada"}
-    ]
+    assert await emptied.fetch_all("SELECT name, owner_id FROM personas") == [{"name": "try 2", "owner_id": "ada"}]
 
 
 async def test_who_waits_for_each_other_is_done_again(notes: Database, backend: str) -> None:

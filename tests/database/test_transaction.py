@@ -17,50 +17,50 @@ async def titles(database: Database) -> list[str]:
         return list(await session.exec(select(Conversation.title).order_by(col(Conversation.id))))
 
 
-async def test_a_clean_exit_commits(fresh_database: Database) -> None:
-    async with fresh_database.transaction() as session:
+async def test_a_clean_exit_commits(emptied: Database) -> None:
+    async with emptied.transaction() as session:
         await ConversationFactory.create(session, title="kept")
-        assert await titles(fresh_database) == []
-    assert await titles(fresh_database) == ["kept"]
+        assert await titles(emptied) == []
+    assert await titles(emptied) == ["kept"]
 
 
-async def test_what_is_pending_is_flushed_by_the_commit(fresh_database: Database) -> None:
-    async with fresh_database.transaction() as session:
+async def test_what_is_pending_is_flushed_by_the_commit(emptied: Database) -> None:
+    async with emptied.transaction() as session:
         session.add(Conversation(title="pending"))
-    assert await titles(fresh_database) == ["pending"]
+    assert await titles(emptied) == ["pending"]
 
 
 @pytest.mark.parametrize("error", [RuntimeError("no"), KeyboardInterrupt(), asyncio.CancelledError(), GeneratorExit()])
-async def test_any_exception_rolls_back_and_goes_on_outward(fresh_database: Database, error: BaseException) -> None:
+async def test_any_exception_rolls_back_and_goes_on_outward(emptied: Database, error: BaseException) -> None:
     async def unit() -> None:
-        async with fresh_database.transaction() as session:
+        async with emptied.transaction() as session:
             await ConversationFactory.create(session)
             raise error
 
     with pytest.raises(type(error)) as caught:
         await unit()
     assert caught.value is error
-    assert await titles(fresh_database) == []
+    assert await titles(emptied) == []
 
 
-async def test_an_error_of_the_last_flush_rolls_back_everything(fresh_database: Database) -> None:
+async def test_an_error_of_the_last_flush_rolls_back_everything(emptied: Database) -> None:
     message = MessageFactory.build()
 
     async def unit() -> None:
-        async with fresh_database.transaction() as session:
+        async with emptied.transaction() as session:
             await ConversationFactory.create(session)
             session.add(message)
 
     with pytest.raises(MissingReferenceError):
         await unit()
-    assert await titles(fresh_database) == []
+    assert await titles(emptied) == []
 
 
-async def test_a_cancelled_unit_keeps_nothing(fresh_database: Database) -> None:
+async def test_a_cancelled_unit_keeps_nothing(emptied: Database) -> None:
     reached = asyncio.Event()
 
     async def unit() -> None:
-        async with fresh_database.transaction() as session:
+        async with emptied.transaction() as session:
             await ConversationFactory.create(session)
             reached.set()
             await asyncio.sleep(60)
@@ -70,32 +70,32 @@ async def test_a_cancelled_unit_keeps_nothing(fresh_database: Database) -> None:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert await titles(fresh_database) == []
-    async with fresh_database.transaction() as session:
+    assert await titles(emptied) == []
+    async with emptied.transaction() as session:
         await ConversationFactory.create(session, title="next")
-    assert await titles(fresh_database) == ["next"]
+    assert await titles(emptied) == ["next"]
 
 
-async def test_a_unit_with_a_time_limit_keeps_nothing(fresh_database: Database) -> None:
+async def test_a_unit_with_a_time_limit_keeps_nothing(emptied: Database) -> None:
     async def unit() -> None:
-        async with asyncio.timeout(0.01), fresh_database.transaction() as session:
+        async with asyncio.timeout(0.01), emptied.transaction() as session:
             await ConversationFactory.create(session)
             await asyncio.sleep(60)
 
     with pytest.raises(TimeoutError):
         await unit()
-    assert await titles(fresh_database) == []
+    assert await titles(emptied) == []
 
 
-async def test_entities_are_usable_after_the_commit(fresh_database: Database) -> None:
-    async with fresh_database.transaction() as session:
+async def test_entities_are_usable_after_the_commit(emptied: Database) -> None:
+    async with emptied.transaction() as session:
         chat = await ConversationFactory.create(session, title="kept")
     assert (chat.title, chat.message_count) == ("kept", 0)
 
 
-async def test_units_of_several_tasks_are_apart(fresh_database: Database) -> None:
+async def test_units_of_several_tasks_are_apart(emptied: Database) -> None:
     async def unit(number: int) -> None:
-        async with fresh_database.transaction() as session:
+        async with emptied.transaction() as session:
             persona = await PersonaFactory.create(session)
             await ConversationFactory.create(session, title=str(number), persona_id=persona.id)
             if number % 2:
@@ -103,77 +103,75 @@ async def test_units_of_several_tasks_are_apart(fresh_database: Database) -> Non
 
     outcomes = await asyncio.gather(*(unit(number) for number in range(20)), return_exceptions=True)
     assert [type(outcome) for outcome in outcomes] == [type(None), RuntimeError] * 10
-    assert sorted(await titles(fresh_database), key=int) == [str(number) for number in range(0, 20, 2)]
+    assert sorted(await titles(emptied), key=int) == [str(number) for number in range(0, 20, 2)]
 
 
-async def test_a_unit_carries_its_owner_and_settings(fresh_database: Database) -> None:
-    async with fresh_database.transaction(owner_id="ada") as session:
+async def test_a_unit_carries_its_owner_and_settings(emptied: Database) -> None:
+    async with emptied.transaction(owner_id="ada") as session:
         assert session.owner_id == "ada"
-        assert session.settings is fresh_database.settings
+        assert session.settings is emptied.settings
         async with session.nested() as savepoint:
             assert savepoint.owner_id == "ada"
-    async with fresh_database.session() as session:
+    async with emptied.session() as session:
         assert session.owner_id is None
 
 
-async def test_a_reader_sees_what_was_committed_and_waits_for_no_writer(fresh_database: Database) -> None:
-    async with fresh_database.transaction() as writer:
+async def test_a_reader_sees_what_was_committed_and_waits_for_no_writer(emptied: Database) -> None:
+    async with emptied.transaction() as writer:
         await ConversationFactory.create(writer, title="unseen")
-        async with fresh_database.session() as reader:
+        async with emptied.session() as reader:
             assert (await reader.exec(select(Conversation.title))).all() == []
-        assert await asyncio.create_task(titles(fresh_database)) == []
-    assert await titles(fresh_database) == ["unseen"]
+        assert await asyncio.create_task(titles(emptied)) == []
+    assert await titles(emptied) == ["unseen"]
 
 
 # Units that are used against their rules.
 
 
-async def test_a_second_transaction_of_a_task_is_refused_on_sqlite_at_once(
-    fresh_database: Database, backend: str
-) -> None:
+async def test_a_second_transaction_of_a_task_is_refused_on_sqlite_at_once(emptied: Database, backend: str) -> None:
     async def second(session: Session) -> None:
-        async with fresh_database.transaction() as inner:
+        async with emptied.transaction() as inner:
             await ConversationFactory.create(inner, title="inner")
         await ConversationFactory.create(session, title="outer")
 
-    async with fresh_database.transaction() as session:
+    async with emptied.transaction() as session:
         if backend == "sqlite":
             with pytest.raises(TransactionError):
                 await second(session)
         else:
             await second(session)
-    assert await titles(fresh_database) == ([] if backend == "sqlite" else ["inner", "outer"])
+    assert await titles(emptied) == ([] if backend == "sqlite" else ["inner", "outer"])
 
 
 async def test_a_statement_of_the_database_inside_a_transaction_of_the_task_is_refused_on_sqlite(
-    fresh_database: Database, backend: str
+    emptied: Database, backend: str
 ) -> None:
     if backend == "postgresql":
         return
-    async with fresh_database.transaction():
+    async with emptied.transaction():
         with pytest.raises(TransactionError):
-            await fresh_database.execute("DELETE FROM conversations")
-        assert await fresh_database.fetch_value("SELECT count(*) FROM conversations") == 0
+            await emptied.execute("DELETE FROM conversations")
+        assert await emptied.fetch_value("SELECT count(*) FROM conversations") == 0
 
 
-async def test_one_transaction_after_the_other_is_no_second_one(fresh_database: Database) -> None:
+async def test_one_transaction_after_the_other_is_no_second_one(emptied: Database) -> None:
     for number in range(3):
-        async with fresh_database.transaction() as session:
+        async with emptied.transaction() as session:
             await ConversationFactory.create(session, title=str(number))
     for _ in range(2):
         with pytest.raises(ZeroDivisionError):
-            async with fresh_database.transaction():
+            async with emptied.transaction():
                 _ = 1 / 0
-    assert await titles(fresh_database) == ["0", "1", "2"]
+    assert await titles(emptied) == ["0", "1", "2"]
 
 
 async def test_a_unit_that_goes_on_after_a_failed_statement_is_refused_and_keeps_nothing(
-    fresh_database: Database,
+    emptied: Database,
 ) -> None:
-    chat = await kept_chat(fresh_database)
+    chat = await kept_chat(emptied)
 
     async def swallowing() -> None:
-        async with fresh_database.transaction() as session:
+        async with emptied.transaction() as session:
             await ConversationFactory.create(session, title="before")
             with pytest.raises(MissingReferenceError):
                 await MessageFactory.create(session, conversation_id=PersonaFactory.build().id)
@@ -186,15 +184,15 @@ async def test_a_unit_that_goes_on_after_a_failed_statement_is_refused_and_keeps
 
     with pytest.raises(TransactionError):
         await swallowing()
-    assert await titles(fresh_database) == ["kept"]
+    assert await titles(emptied) == ["kept"]
 
 
-async def test_a_failed_raw_statement_breaks_its_unit_on_both(fresh_database: Database) -> None:
-    chat = await kept_chat(fresh_database)
+async def test_a_failed_raw_statement_breaks_its_unit_on_both(emptied: Database) -> None:
+    chat = await kept_chat(emptied)
     duplicate = "INSERT INTO conversations SELECT * FROM conversations"
 
     async def swallowing() -> None:
-        async with fresh_database.transaction() as session:
+        async with emptied.transaction() as session:
             await ConversationFactory.create(session, title="before")
             connection = await session.core()
             for error in (DuplicateError, TransactionError, TransactionError):
@@ -205,12 +203,12 @@ async def test_a_failed_raw_statement_breaks_its_unit_on_both(fresh_database: Da
 
     with pytest.raises(TransactionError):
         await swallowing()
-    assert await titles(fresh_database) == ["kept"]
+    assert await titles(emptied) == ["kept"]
 
 
-async def test_a_unit_that_swallows_its_only_failure_keeps_nothing(fresh_database: Database) -> None:
+async def test_a_unit_that_swallows_its_only_failure_keeps_nothing(emptied: Database) -> None:
     async def swallowing() -> None:
-        async with fresh_database.transaction() as session:
+        async with emptied.transaction() as session:
             await ConversationFactory.create(session, title="before")
             connection = await session.core()
             with pytest.raises(QueryError):
@@ -218,17 +216,17 @@ async def test_a_unit_that_swallows_its_only_failure_keeps_nothing(fresh_databas
 
     with pytest.raises(TransactionError):
         await swallowing()
-    assert await titles(fresh_database) == []
+    assert await titles(emptied) == []
 
 
-async def test_a_connection_is_whole_again_after_a_broken_unit(fresh_database: Database) -> None:
+async def test_a_connection_is_whole_again_after_a_broken_unit(emptied: Database) -> None:
     for _ in range(3):
         with pytest.raises(QueryError):
-            await fresh_database.execute("SELEC 1")
-        assert await fresh_database.fetch_value("SELECT 1") == 1
-        async with fresh_database.transaction() as session:
+            await emptied.execute("SELEC 1")
+        assert await emptied.fetch_value("SELECT 1") == 1
+        async with emptied.transaction() as session:
             await ConversationFactory.create(session)
-    assert len(await titles(fresh_database)) == 3
+    assert len(await titles(emptied)) == 3
 
 
 async def kept_chat(database: Database) -> Conversation:
