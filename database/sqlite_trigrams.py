@@ -1,11 +1,11 @@
 """What PostgreSQL's pg_trgm brings and SQLite has not: how alike a word and a text are, as the same number."""
 
 import json
-import re
 import sqlite3
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
-from itertools import chain
+from sys import intern
 from typing import TypeAlias
 
 import numpy as np
@@ -13,10 +13,19 @@ import regex
 
 WORD = regex.compile(r"[\p{Alphabetic}\p{Nd}]+")
 
-ASCII_WORD = re.compile("[a-z0-9]+")
-"""The same words of a text that has no other letters, four times as quickly."""
+ASCII = bytes(ord(chr(code).lower()) if chr(code).isalnum() else ord(" ") for code in range(128)) + bytes(128)
+"""Of a text without other letters this makes the same words, thirty times as quickly: of each byte its lower case, or a
+blank."""
 
 Trigrams: TypeAlias = frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A word with its trigrams, and as they are found in a text whose words one blank parts."""
+
+    trigrams: Trigrams
+    found_as: Sequence[str]
 
 
 def register(connection: sqlite3.Connection) -> None:
@@ -25,20 +34,11 @@ def register(connection: sqlite3.Connection) -> None:
 
 def mean_word_similarity(words: str, text: str) -> float:
     """The mean of strict_word_similarity over the words, a JSON array; added up as PostgreSQL does."""
-    asked, parts = _array(words), _parts(text)
+    asked, told = _array(words), _told(text)
     total = 0.0
     for word in asked:
-        total += _strict_similarity(_trigrams(word), parts)
+        total += _strict_similarity(word, told)
     return total / len(asked)
-
-
-def _parts(text: str) -> list[Trigrams]:
-    return list(map(_trigrams, _words(lowered(text))))
-
-
-def _words(text: str) -> list[str]:
-    """Those of a text in lower case."""
-    return (ASCII_WORD if text.isascii() else WORD).findall(text)
 
 
 def lowered(text: str) -> str:
@@ -48,41 +48,69 @@ def lowered(text: str) -> str:
 
 def strict_word_similarity(word: str, text: str) -> float:
     """pg_trgm's function of this name, for a question of one word."""
-    return _strict_similarity(_trigrams(lowered(word)), _parts(text))
+    return _strict_similarity(_asked(lowered(word)), _told(text))
 
 
 @lru_cache(maxsize=64)
-def _array(value: str) -> tuple[str, ...]:
-    return tuple(json.loads(value))
+def _array(value: str) -> tuple[Asked, ...]:
+    return tuple(map(_asked, json.loads(value)))
+
+
+def _asked(word: str) -> Asked:
+    trigrams = _trigrams(word)
+    return Asked(trigrams, [trigram.replace("  ", " ") for trigram in trigrams])
+
+
+def _told(text: str) -> str:
+    """Its words in lower case, with blanks round each."""
+    if text.isascii():
+        return f" {text.encode().translate(ASCII).decode()} "
+    return f" {' '.join(WORD.findall(lowered(text)))} "
 
 
 @lru_cache(maxsize=10_000)
 def _trigrams(word: str) -> Trigrams:
     padded = f"  {word} "
-    return frozenset(padded[place : place + 3] for place in range(len(padded) - 2))
+    return frozenset([intern(padded[place : place + 3]) for place in range(len(padded) - 2)])
 
 
-def _strict_similarity(asked: Trigrams, words: Sequence[Trigrams]) -> float:
+def _near(asked: Asked, text: str) -> list[tuple[int, int]]:
+    """Where the words begin and end that have a trigram of what is asked: four of thirty-five, as a rule."""
+    ends: dict[int, int] = {}
+    for trigram in asked.found_as:
+        place = text.find(trigram)
+        while place >= 0:
+            start = text.rfind(" ", 0, place + 1) + 1
+            ends[start] = end = text.index(" ", start)
+            place = text.find(trigram, end)
+    return sorted(ends.items())
+
+
+def _strict_similarity(asked: Asked, text: str) -> float:
     """The best share of common trigrams that a run of whole words has; pg_trgm's way, which never goes back.
 
     For each word that a run may end with it looks for the best beginning, from that of the best run so far on. Words
     without a common trigram end no run better than the word before them did, and begin none.
     """
-    places = [place for place, apart in enumerate(map(asked.isdisjoint, words)) if not apart]
-    most, size = len(asked.intersection(chain.from_iterable([words[place] for place in places]))), len(asked)
-    best, first = 0.0, 0
-    for last, end in enumerate(places):
-        run = words[end]
-        start, begin, shares = last, last, len(asked & run)
+    places = _near(asked, text)
+    words = [_trigrams(text[start:end]) for start, end in places]
+    common = [asked.trigrams & word for word in words]
+    size, best, first = len(asked.trigrams), 0.0, 0
+    for last, (word, shared) in enumerate(zip(words, common, strict=True)):
+        start, begin, shares, run = last, last, len(shared), word
         holds = size + len(run) - shares
-        # Until longer runs hold too much else, even if they held all that the text has of what is asked.
-        while start > first and most * holds >= shares * (size + len(run) - most):
+        while start > first:
+            most = len(shared.union(*common[first:start]))
+            # A longer run holds the next word too, and might have all that can be had from here to `first`.
+            if most * holds < shares * (size + len(run | words[start - 1]) - most):
+                break
             start -= 1
-            run = run.union(*words[places[start] : places[start + 1]])
-            shared = len(asked & run)
-            held = size + len(run) - shared
-            if shared * holds >= shares * held:
-                begin, shares, holds = start, shared, held
+            between = text[places[start][1] : places[start + 1][0]].split()
+            run = run.union(words[start], *map(_trigrams, between))
+            shared |= common[start]
+            held = size + len(run) - len(shared)
+            if len(shared) * holds >= shares * held:
+                begin, shares, holds = start, len(shared), held
         first = begin
         best = max(best, shares / holds)
     return float(np.float32(best))
