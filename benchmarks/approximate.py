@@ -51,6 +51,12 @@ class Scope:
     far: int
     owner_id: str | None = None
     persona_id: UUID | None = None
+    conversation_id: UUID | None = None
+
+    @property
+    def filters(self) -> dict[str, UUID | None]:
+        """But for the owner, who is the session's."""
+        return {"persona_id": self.persona_id, "conversation_id": self.conversation_id}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,27 +80,34 @@ Ask = Callable[[Session, Question, Scope, EmbeddingSpace, Mode], Awaitable[Found
 
 
 async def by_vector(session: Session, question: Question, scope: Scope, space: EmbeddingSpace, mode: Mode) -> Found:
-    return await MemoryRepository(session).recall(
-        question.like_a_row, space=space, persona_id=scope.persona_id, limit=LIMIT, mode=mode
-    )
+    memories = MemoryRepository(session)
+    return await memories.recall(question.like_a_row, space=space, limit=LIMIT, mode=mode, **scope.filters)
 
 
 async def by_both(session: Session, question: Question, scope: Scope, space: EmbeddingSpace, mode: Mode) -> Found:
-    return await MemoryRepository(session).recall(
-        question.vector, text=question.text, space=space, persona_id=scope.persona_id, limit=LIMIT, mode=mode
-    )
+    memories, text = MemoryRepository(session), question.text
+    return await memories.recall(question.vector, text=text, space=space, limit=LIMIT, mode=mode, **scope.filters)
 
 
-async def of_messages(session: Session, question: Question, scope: Scope, space: EmbeddingSpace, mode: Mode) -> Found:
-    return await MessageRepository(session).search(
-        question.text, vector=question.vector, space=space, persona_id=scope.persona_id, limit=LIMIT, mode=mode
-    )
+async def messages_by_vector(
+    session: Session, question: Question, scope: Scope, space: EmbeddingSpace, mode: Mode
+) -> Found:
+    messages, vector = MessageRepository(session), question.like_a_row
+    return await messages.search(vector=vector, space=space, limit=LIMIT, mode=mode, **scope.filters)
+
+
+async def messages_by_both(
+    session: Session, question: Question, scope: Scope, space: EmbeddingSpace, mode: Mode
+) -> Found:
+    messages, vector = MessageRepository(session), question.vector
+    return await messages.search(question.text, vector=vector, space=space, limit=LIMIT, mode=mode, **scope.filters)
 
 
 SEARCHES: dict[str, Ask] = {
     "memories by vector": by_vector,
+    "messages by vector": messages_by_vector,
     "memories by both": by_both,
-    "messages by both": of_messages,
+    "messages by both": messages_by_both,
 }
 
 
@@ -110,8 +123,8 @@ def command(
     """Multiply the conversations of a folder, index them, and compare the default search with the exact one.
 
     The last conversation is not stored: its messages ask what is far from everything. Asked are everything, a persona
-    (all copies of one conversation) and an owner (one copy), near the scope and far from it; memories by vector, and
-    memories and messages by words and vector.
+    (all copies of one conversation), an owner and a conversation (one copy), near the scope and far from it; memories
+    and messages, by vector, and by words and vector.
     """
     talks = list(read(folder))
     if len(talks) < 3:
@@ -157,6 +170,7 @@ async def ask_all(
         Scope("everything", outside),
         Scope("persona", there, persona_id=stored.personas[here]),
         Scope("owner", there, owner_id=owner_of(talks[here], 0)),
+        Scope("conversation", there, conversation_id=stored.conversations[here]),
     ]
     questions = {place: _questions(talks[place], asked) for place in {here, there, outside}}
     task = progress.add_task("asking", total=len(SEARCHES) * len(scopes) * 2)

@@ -37,6 +37,8 @@ class Multiplied:
     """A full database. Each talk has a persona, and each copy of a talk an owner and a conversation of its own."""
 
     personas: Sequence[UUID]
+    conversations: Sequence[UUID]
+    """The first copy of each talk."""
     space: EmbeddingSpace
 
 
@@ -57,6 +59,7 @@ async def fill(
         space = await uow.embedding_spaces.create(name="multiplied", dimensions=base.shape[1])
         personas = [(await uow.personas.create(name=talk.name, template="-")).id for talk in talks]
     task = progress.add_task("storing", total=rows)
+    copies: list[UUID] = []
     for copy, start in enumerate(range(0, rows, len(base))):
         own = np.arange(start, min(start + len(base), rows))
         async with UnitOfWork(database) as uow:
@@ -65,9 +68,10 @@ async def fill(
                 mine = own[talk_of[chosen[own]] == place]
                 mine = mine[np.argsort(chosen[mine], kind="stable")]
                 told = [lines[number] for number in chosen[mine]]
-                await _store(uow, told, vectors[mine], owner_of(talk, copy), personas[place], space, random)
+                owner_id = owner_of(talk, copy)
+                copies.append(await _store(uow, told, vectors[mine], owner_id, personas[place], space, random))
         progress.advance(task, own.size)
-    return Multiplied(personas, space)
+    return Multiplied(personas, copies[: len(talks)], space)
 
 
 async def _store(
@@ -78,7 +82,7 @@ async def _store(
     persona_id: UUID,
     space: EmbeddingSpace,
     random: np.random.Generator,
-) -> None:
+) -> UUID:
     """One copy of a talk, as a conversation and as memories."""
     talk = await uow.conversations.create(title=owner_id, owner_id=owner_id, persona_id=persona_id)
     records = await uow.messages.append_many(talk.id, [dict(line, id=new_id()) for line in told])
@@ -95,3 +99,4 @@ async def _store(
         for line, vector in zip(told, vectors, strict=True)
     ]
     await uow.memories.remember_many(memories, space=space)
+    return talk.id

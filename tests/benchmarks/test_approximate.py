@@ -42,9 +42,9 @@ async def test_it_compares_every_search_in_every_scope(empty_url: str) -> None:
     with Progress(disable=True) as progress:
         results = await measure("here", empty_url, talks, 30, progress, asked=2)
 
-    assert len(results) == len(SEARCHES) * 3 * 2
+    assert len(results) == len(SEARCHES) * 4 * 2
     assert {(result.scope, result.asked) for result in results} == {
-        (scope, asked) for scope in ("everything", "persona", "owner") for asked in ("near", "far")
+        (scope, asked) for scope in ("everything", "persona", "owner", "conversation") for asked in ("near", "far")
     }
     for result in results:
         assert result.recall == 1
