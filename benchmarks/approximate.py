@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, median
-from typing import Annotated
+from typing import Annotated, TypedDict
 from uuid import UUID
 
 import numpy as np
@@ -43,6 +43,11 @@ class Result:
     exact_ms: float
 
 
+class Filters(TypedDict):
+    persona_id: UUID | None
+    conversation_id: UUID | None
+
+
 @dataclass(frozen=True, slots=True)
 class Scope:
     """`far`: the talk whose questions are not about it."""
@@ -54,9 +59,9 @@ class Scope:
     conversation_id: UUID | None = None
 
     @property
-    def filters(self) -> dict[str, UUID | None]:
+    def filters(self) -> Filters:
         """But for the owner, who is the session's."""
-        return {"persona_id": self.persona_id, "conversation_id": self.conversation_id}
+        return Filters(persona_id=self.persona_id, conversation_id=self.conversation_id)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
