@@ -26,7 +26,7 @@ from database.errors import (
 from database.health import Health, pool_of, revision_of, version_of
 from database.prepared import Prepared, Statement
 from database.raw import RawSql
-from database.retry import DEADLINE, RETRIES, attempts
+from database.retry import DEADLINE, RETRIES, again
 from database.session import Session
 from database.settings import Settings, load_settings
 from database.translation import never_sent, translate
@@ -152,13 +152,15 @@ class Database(RawSql):
         or a connection that broke before COMMIT; with growing, jittered waits, at most `retries` times, and not begun
         again after `deadline` seconds. Where the connection broke during COMMIT only `idempotent` work is done again:
         work that done twice leaves what it leaves once, as `append` and `save` do with ids made outside of it. Else
-        that raises CommitUnknownError. Hooks run once, after the commit. What `work` does besides is its own to undo.
+        that raises CommitUnknownError, and so does a last attempt that fails for the database's sake after it. Hooks
+        run once, after the commit. What `work` does besides is its own to undo.
         """
-        async for attempt in attempts(retries, deadline, idempotent=idempotent):
-            with attempt:
-                async with self.transaction(owner_id=owner_id) as session:
-                    return await work(session)
-        raise AssertionError("the last attempt returns or raises")
+
+        async def unit() -> T:
+            async with self.transaction(owner_id=owner_id) as session:
+                return await work(session)
+
+        return await again(unit, retries, deadline, idempotent=idempotent)
 
     async def fetch_alone(self, statement: Statement, values: Mapping[str, object]) -> Sequence[Sequence[Any]]:
         """The rows of a statement that is a unit by itself, and what it writes is kept: one round trip.

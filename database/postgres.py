@@ -68,6 +68,7 @@ def create_engine(url: sa.URL, settings: Settings) -> AsyncEngine:
 def _limits(settings: Settings) -> dict[str, str]:
     return {
         "statement_timeout": str(settings.statement_timeout_ms),
+        "lock_timeout": str(settings.lock_timeout_ms),
         "idle_in_transaction_session_timeout": str(settings.idle_in_transaction_timeout_ms),
         # It compiles what is reckoned to be long: a search, at each call, for longer than the search takes.
         "jit": "off",

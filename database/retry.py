@@ -1,7 +1,7 @@
 """Which failures go away when a unit of work is done again, and how long to wait before that."""
 
-from collections.abc import AsyncIterator
-from contextlib import AbstractContextManager
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 import stamina
 
@@ -12,6 +12,7 @@ from database.errors import (
     LockTimeoutError,
     PoolTimeoutError,
     SerializationError,
+    UnavailableError,
 )
 
 RETRIES = 20
@@ -23,27 +24,46 @@ FIRST_WAIT, LONGEST_WAIT, JITTER = 0.02, 2.0, 0.1
 
 TOO_MANY_CONNECTIONS = "53300"
 
+T = TypeVar("T")
 
-def attempts(
-    retries: int, deadline: float | None, *, idempotent: bool
-) -> AsyncIterator[AbstractContextManager[object]]:
-    """`async for attempt in attempts(...): with attempt: ...` until it passes, or fails for good."""
+
+async def again(unit: Callable[[], Awaitable[T]], retries: int, deadline: float | None, *, idempotent: bool) -> T:
+    """What `unit` returns, which is done until it passes, or fails for good.
+
+    Where an attempt's COMMIT had no answer and a later one fails for the database's sake, CommitUnknownError is what is
+    known; where it fails by itself, its error has a note of that.
+    """
     if retries < 0:
         raise InvalidInputError("retries", "is below 0")
     if deadline is not None and not deadline > 0:
         raise InvalidInputError("deadline", "is not above 0")
+    unknown: CommitUnknownError | None = None
 
-    def again(error: Exception) -> bool:
+    def is_worth_it(error: Exception) -> bool:
+        nonlocal unknown
+        if isinstance(error, CommitUnknownError):
+            unknown = error
         return is_transient(error, idempotent=idempotent)
 
-    return stamina.retry_context(
-        on=again,
-        attempts=retries + 1,
-        timeout=deadline,
-        wait_initial=FIRST_WAIT,
-        wait_max=LONGEST_WAIT,
-        wait_jitter=JITTER,
-    )
+    try:
+        async for attempt in stamina.retry_context(
+            on=is_worth_it,
+            attempts=retries + 1,
+            timeout=deadline,
+            wait_initial=FIRST_WAIT,
+            wait_max=LONGEST_WAIT,
+            wait_jitter=JITTER,
+        ):
+            with attempt:
+                return await unit()
+    except Exception as error:
+        if unknown is None or error is unknown:
+            raise
+        if isinstance(error, UnavailableError):
+            raise CommitUnknownError(unknown.code) from error
+        error.add_note(f"before that: {unknown}")
+        raise
+    raise AssertionError("the last attempt returns or raises")
 
 
 def is_transient(error: Exception, *, idempotent: bool) -> bool:

@@ -42,6 +42,12 @@ class Settings(BaseSettings):
     )
     connect_timeout: float = Field(default=10, gt=0, validation_alias=_named("DB_CONNECT_TIMEOUT"))
     statement_timeout_ms: int = Field(default=30_000, ge=0, validation_alias=_named("DB_STATEMENT_TIMEOUT_MS"))
+    lock_timeout_ms: int = Field(
+        default=0,
+        ge=0,
+        validation_alias=_named("DB_LOCK_TIMEOUT_MS"),
+        description="Of a lock of a row or a table; 0: as long as the statement may take.",
+    )
     idle_in_transaction_timeout_ms: int = Field(
         default=60_000, ge=0, validation_alias=_named("DB_IDLE_IN_TRANSACTION_TIMEOUT_MS")
     )

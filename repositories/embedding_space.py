@@ -6,7 +6,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlmodel import col
 
-from database.errors import NotFoundError, ReadOnlyError
+from database.errors import DuplicateError, NotFoundError, ReadOnlyError, SerializationError
 from models import EmbeddingSpace, Metric, SpaceStatus, new_id
 from repositories.base import Repository
 from repositories.ownership import table_of
@@ -60,7 +60,8 @@ class EmbeddingSpaceRepository(Repository[EmbeddingSpace]):
     async def activate(self, id: UUID) -> EmbeddingSpace:
         """From the end of this unit on, the space that is used where none is named; the one before is retired.
 
-        Three statements. Locks every space, so that of two who activate the later one holds. Raises NotFoundError.
+        Three statements. Locks every space, so that of two who activate the later one holds. Raises NotFoundError;
+        SerializationError where a unit that began before this one activated a space that it made itself.
         """
         self._refuse_owner()
         key = valid_id(id)
@@ -71,7 +72,11 @@ class EmbeddingSpaceRepository(Repository[EmbeddingSpace]):
         # First the one before: at no time may two be active.
         others = sa.update(SPACES).where(SPACES.c.status == SpaceStatus.ACTIVE, SPACES.c.id != key)
         await connection.execute(others.values(status=SpaceStatus.RETIRED))
-        return await self._set_status(key, SpaceStatus.ACTIVE)
+        try:
+            return await self._set_status(key, SpaceStatus.ACTIVE)
+        except DuplicateError as error:
+            # A space that could be neither seen nor locked: done again, this unit retires it.
+            raise SerializationError from error
 
     async def retire(self, id: UUID) -> EmbeddingSpace:
         """Its vectors stay and can be searched by naming it. Raises NotFoundError."""

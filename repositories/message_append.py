@@ -48,7 +48,7 @@ class MessageAppend:
                 if named or any(vector is not None for vector in vectors):
                     await bulk.done()
                 arrays, space = await valid_vectors(self.session, vectors, space)
-                known = await self._stored(conversation_id, named)
+                known = await self._stored(named)
                 fresh: list[Row] = []
                 kept: list[Row] = []
                 for row, given in zip(rows, batch, strict=True):
@@ -108,10 +108,11 @@ class MessageAppend:
         )
         return (await (await self.session.core()).execute(statement)).mappings().one_or_none()
 
-    async def _stored(self, conversation_id: UUID, ids: Sequence[UUID]) -> dict[UUID, dict[Any, Any]]:
+    async def _stored(self, ids: Sequence[UUID]) -> dict[UUID, dict[Any, Any]]:
+        """Of whichever conversation: an id of another one is refused here, and breaks no unit."""
         if not ids:
             return {}
-        statement = sa.select(*STORED).where(MESSAGES.c.conversation_id == conversation_id, MESSAGES.c.id.in_(ids))
+        statement = sa.select(*STORED).where(MESSAGES.c.id.in_(ids))
         rows = (await (await self.session.core()).execute(statement)).mappings()
         return {row["id"]: dict(row) for row in rows}
 

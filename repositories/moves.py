@@ -6,6 +6,7 @@ from typing import TypeVar
 
 import sqlalchemy as sa
 
+from database.errors import StaleVersionError, StoreError
 from repositories.ownership import Condition
 
 StatusT = TypeVar("StatusT", bound=StrEnum)
@@ -16,6 +17,11 @@ def is_one_of(column: sa.Column[StatusT], statuses: Collection[StatusT]) -> Cond
     return sa.or_(sa.false(), *(column == status for status in sorted(statuses)))
 
 
-def moves(column: sa.Column[StatusT], before: Mapping[StatusT, Collection[StatusT]]) -> Mapping[StatusT, Condition]:
+def moves(column: sa.Column[StatusT], before: Mapping[StatusT, Collection[StatusT]]) -> Mapping[str, Condition]:
     """The condition under which a row comes to each status, by what may be `before` it."""
     return {status: is_one_of(column, earlier) for status, earlier in before.items()}
+
+
+def forward(moves: Mapping[str, Condition], values: Mapping[str, object]) -> tuple[Condition, StoreError] | None:
+    """A repository's `_guard`: when a row takes the status of these values, and what is raised when it does not."""
+    return (moves[str(values["status"])], StaleVersionError("status")) if "status" in values else None

@@ -11,7 +11,7 @@ from database.errors import StaleVersionError, StoreError
 from database.prepared import Statement
 from models import Run, RunStatus
 from repositories.base import Condition, Repository
-from repositories.moves import moves
+from repositories.moves import forward, moves
 from repositories.ownership import table_of, visible
 from repositories.row_statement import OWNER, new_row, parameter
 from repositories.validation import Row
@@ -109,7 +109,7 @@ class RunSave(Repository[Run]):
         return await self._one(_by_key_statement(self.session.owner_id is not None), row, reads=True)
 
     def _guard(self, values: Mapping[str, object]) -> tuple[Condition, StoreError] | None:
-        return (MOVES[RunStatus(str(values["status"]))], StaleVersionError("status")) if "status" in values else None
+        return forward(MOVES, values)
 
 
 @cache

@@ -10,12 +10,12 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlmodel import col
 
-from database.errors import InvalidInputError, MissingReferenceError, StaleVersionError, StoreError
+from database.errors import InvalidInputError, MissingReferenceError, StoreError
 from database.prepared import Statement
 from models import Run, Step, StepStatus, utc_now
 from models.values import JsonValue
 from repositories.base import Condition, Repository
-from repositories.moves import moves
+from repositories.moves import forward, moves
 from repositories.ownership import table_of, writable
 from repositories.row_statement import OWNER, insert_selected, parameter, parameters
 from repositories.upsert import writes_in_cte
@@ -88,9 +88,7 @@ class StepRepository(Repository[Step]):
         return await self.update(id, status=status, finished_at=utc_now(), **given)
 
     def _guard(self, values: Mapping[str, object]) -> tuple[Condition, StoreError] | None:
-        if "status" not in values:
-            return None
-        return MOVES[StepStatus(str(values["status"]))], StaleVersionError("status")
+        return forward(MOVES, values)
 
     def _given(self, values: Mapping[str, object]) -> dict[str, object]:
         if "position" in values:

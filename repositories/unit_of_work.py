@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from database import Database, RawSql, Session
 from database.errors import NotConnectedError
-from database.retry import DEADLINE, RETRIES, attempts
+from database.retry import DEADLINE, RETRIES, again
 from database.session import Hook
 from repositories.artifact import ArtifactRepository
 from repositories.conversation import ConversationRepository
@@ -101,11 +101,12 @@ class UnitOfWork(RawSql):
 
         Each attempt has a unit of its own, so one object may run many, at the same time too.
         """
-        async for attempt in attempts(retries, deadline, idempotent=idempotent):
-            with attempt:
-                async with UnitOfWork(self._database, owner_id=self._owner_id, read_only=self._read_only) as uow:
-                    return await work(uow)
-        raise AssertionError("the last attempt returns or raises")
+
+        async def unit() -> T:
+            async with UnitOfWork(self._database, owner_id=self._owner_id, read_only=self._read_only) as uow:
+                return await work(uow)
+
+        return await again(unit, retries, deadline, idempotent=idempotent)
 
     def nested(self) -> AbstractAsyncContextManager[Session]:
         """A savepoint: an exception inside undoes what was done inside, and goes on outward."""

@@ -15,9 +15,8 @@ from database.errors import (
     InvalidInputError,
     QueryError,
     StatementTimeoutError,
-    UnavailableError,
 )
-from database.retry import DEADLINE, RETRIES, attempts
+from database.retry import DEADLINE, RETRIES, again
 from repositories.base import BATCH
 from repositories.group_append import Fate, NewEntry, append_group
 from repositories.message_record import MessageRecord
@@ -146,22 +145,16 @@ class Lane:
         """
         entries = [waiting.entry for waiting in group]
         waited = asyncio.get_running_loop().time() - group[0].since
-        unknown = False
-        try:
-            async for attempt in attempts(RETRIES, max(DEADLINE - waited, 1.0), idempotent=True):
-                with attempt:
-                    try:
-                        return await append_group(self._database, entries)
-                    except CommitUnknownError:
-                        unknown = True
-                        for entry in entries:
-                            entry.may_be_stored = True
-                        raise
-        except UnavailableError as error:
-            if unknown and not isinstance(error, CommitUnknownError):
-                raise CommitUnknownError(error.code) from error
-            raise
-        raise AssertionError("the last attempt returns or raises")
+
+        async def store() -> list[Fate]:
+            try:
+                return await append_group(self._database, entries)
+            except CommitUnknownError:
+                for entry in entries:
+                    entry.may_be_stored = True
+                raise
+
+        return await again(store, RETRIES, max(DEADLINE - waited, 1.0), idempotent=True)
 
 
 def _parts(group: Sequence[Waiting], error: Exception) -> list[list[Waiting]]:

@@ -4,5 +4,6 @@ from database import Database
 
 
 def unhurried(database_url: str | None) -> Database:
-    limits = {"statement_timeout_ms": 0, "idle_in_transaction_timeout_ms": 0, "database_read_url": None}
+    times = dict.fromkeys(("statement_timeout_ms", "lock_timeout_ms", "idle_in_transaction_timeout_ms"), 0)
+    limits = {**times, "database_read_url": None}
     return Database(Database(database_url).settings.model_copy(update=limits))

@@ -45,6 +45,7 @@ def _on_postgres(context: MigrationContext, seconds: int) -> Iterator[None]:
         if not _reads(context):
             # The lock ends with the transaction, however that ends. The timeout of tables is not for it.
             context.execute(f"SET LOCAL statement_timeout = '{seconds}s'")
+            context.execute("SET LOCAL lock_timeout = 0")
             context.execute(f"SELECT pg_advisory_xact_lock({LOCK})")
             context.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT_SECONDS}s'")
             context.execute("SET LOCAL idle_in_transaction_session_timeout = 0")

@@ -150,6 +150,8 @@ async def build_indexes(
 
 
 async def be_alone(connection: AsyncConnection) -> None:
+    # A build without locks for others waits itself for each unit that has the table.
+    await connection.exec_driver_sql("SET lock_timeout = 0")
     # Not by waiting in the database: CREATE INDEX CONCURRENTLY waits for everybody whose statement is running.
     while True:
         if (await connection.exec_driver_sql(f"SELECT pg_try_advisory_lock({ONE_BUILDER})")).scalar_one():

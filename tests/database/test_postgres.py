@@ -1,7 +1,7 @@
 """What only PostgreSQL has: timeouts, lost connections, a server too old, and pgvector that comes later."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,9 @@ from database.errors import (
     StatementTimeoutError,
     TransactionError,
 )
+from database.history.transaction import LOCK
+from repositories import UnitOfWork
+from repositories.search import build_indexes
 from tests.factories import ConversationFactory
 from tests.support import PostgresCopies
 
@@ -157,6 +160,28 @@ async def test_a_lock_that_is_not_released_in_time(url: str) -> None:
             await (await session.core()).execute(sa.text("INSERT INTO notes VALUES (1)"))
             with pytest.raises(LockTimeoutError):
                 await second()
+
+
+async def test_the_timeout_of_locks_is_not_for_upkeep(url: str) -> None:
+    """Who migrates waits for another who does, and who builds an index for the units that have the table."""
+
+    waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+
+    async def waits(upkeep: Coroutine[Any, Any, object], holding: str) -> None:
+        async with other.transaction() as session:
+            await (await session.core()).execute(sa.text(holding))
+            task = asyncio.create_task(upkeep)
+            while not (task.done() or await other.fetch_value(waiting)):  # noqa: ASYNC110  # the server tells nobody
+                await asyncio.sleep(0.01)
+            await asyncio.wait([task], timeout=0.05)
+            assert not task.done()
+        await task
+
+    async with Database(url) as other, Database(settings_for(url, lock_timeout_ms=10)) as database:
+        await waits(database.migrate(), f"SELECT pg_advisory_xact_lock({LOCK})")
+        async with UnitOfWork(database) as uow:
+            space = await uow.embedding_spaces.create(name="plane", dimensions=2)
+        await waits(build_indexes(database, space), "DELETE FROM embeddings")
 
 
 async def test_of_two_that_lock_crosswise_one_is_told(url: str) -> None:

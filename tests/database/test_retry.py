@@ -119,6 +119,51 @@ async def test_a_statement_that_takes_too_long_is_not_done_again(fresh_url: str)
     assert attempts == 1
 
 
+class Breaking:
+    """Work whose COMMIT has no answer, and that then fails otherwise."""
+
+    def __init__(self, *errors: Exception) -> None:
+        self.errors = list(errors)
+
+    async def __call__(self, session: Session) -> int:
+        if not self.errors:
+            return 1
+        raise self.errors.pop(0)
+
+
+async def test_what_may_have_been_kept_is_told_by_the_last_attempt(emptied: Database) -> None:
+    lost = ConnectionLostError("08006")
+    with pytest.raises(CommitUnknownError) as caught:
+        await emptied.run(Breaking(CommitUnknownError("08007"), lost), retries=1, idempotent=True)
+    assert (caught.value.code, caught.value.__cause__) == ("08007", lost)
+    with pytest.raises(DuplicateError) as refused:
+        await UnitOfWork(emptied).run(Breaking(CommitUnknownError(), DuplicateError()), idempotent=True)  # type: ignore[arg-type]  # it looks at no unit
+    assert refused.value.__notes__ == [f"before that: {CommitUnknownError()}"]
+    with pytest.raises(ConnectionLostError):
+        await emptied.run(Breaking(lost), retries=0, idempotent=True)
+    assert await emptied.run(Breaking(CommitUnknownError(), lost), retries=2, idempotent=True) == 1
+
+
+@on_postgresql
+async def test_a_lock_that_is_held_for_too_long_is_waited_for_again(fresh_url: str) -> None:
+    settings = Settings.model_validate({"database_url": fresh_url, "lock_timeout_ms": 20})
+    async with Database(settings) as database:
+        async with UnitOfWork(database) as uow:
+            persona = await uow.personas.create(name="Odile", template="x")
+
+        async def rename(uow: UnitOfWork) -> None:
+            await uow.personas.update(persona.id, name="Odette")
+
+        async with UnitOfWork(database) as holder:
+            await holder.personas.lock(persona.id)
+            with pytest.raises(LockTimeoutError) as caught:
+                await asyncio.create_task(UnitOfWork(database).run(rename, retries=0))
+            assert caught.value.code == "55P03"
+            renaming = asyncio.create_task(UnitOfWork(database).run(rename))
+        await renaming
+        assert await database.fetch_value("SELECT name FROM personas") == "Odette"
+
+
 async def test_cancelled_it_is_not_done_again(notes: Database) -> None:
     work = Failing(asyncio.CancelledError())
     with pytest.raises(asyncio.CancelledError):

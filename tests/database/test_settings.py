@@ -19,6 +19,7 @@ def test_defaults_are_the_documented_ones() -> None:
     settings = load_settings()
     assert settings.database_url.get_secret_value() == "sqlite:///persona-store.db"
     assert settings.statement_timeout_ms == 30_000
+    assert settings.lock_timeout_ms == 0
     assert settings.idle_in_transaction_timeout_ms == 60_000
     assert settings.sqlite_synchronous == "FULL"
     assert settings.echo is False
@@ -37,6 +38,7 @@ def test_defaults_are_the_documented_ones() -> None:
         ("DB_PING_AFTER", "0", "ping_after", 0),
         ("DB_CONNECT_TIMEOUT", "2", "connect_timeout", 2),
         ("DB_STATEMENT_TIMEOUT_MS", "5000", "statement_timeout_ms", 5_000),
+        ("DB_LOCK_TIMEOUT_MS", "500", "lock_timeout_ms", 500),
         ("DB_IDLE_IN_TRANSACTION_TIMEOUT_MS", "1", "idle_in_transaction_timeout_ms", 1),
         ("DB_APPLICATION_NAME", "chat", "application_name", "chat"),
         ("DB_ECHO", "true", "echo", True),

@@ -11,7 +11,7 @@ import pytest
 from database import Database, Session
 from database.errors import DuplicateError, InvalidInputError, NotFoundError, ReadOnlyError
 from models import Metric, SpaceStatus
-from repositories import EmbeddingRepository, EmbeddingSpaceRepository, MemoryRepository
+from repositories import EmbeddingRepository, EmbeddingSpaceRepository, MemoryRepository, UnitOfWork
 from tests.factories import (
     EmbeddingFactory,
     EmbeddingSpaceFactory,
@@ -100,6 +100,28 @@ async def test_two_activate_at_once(fresh_database: Database) -> None:
         spaces = EmbeddingSpaceRepository(session)
         assert len(await spaces.page(status=SpaceStatus.ACTIVE)) == 1
         assert len(await spaces.page(status=SpaceStatus.RETIRED)) == 5
+
+
+async def test_two_make_and_activate_the_first_space_at_once(fresh_database: Database, backend: str) -> None:
+    """Neither sees the other's space, and it is no row to lock: the one that comes too late is done again."""
+    together = asyncio.Barrier(2)
+    attempts = 0
+
+    async def make(name: str) -> None:
+        async def work(uow: UnitOfWork) -> None:
+            nonlocal attempts
+            attempts += 1
+            space = await uow.embedding_spaces.create(name=name, dimensions=3)
+            if backend == "postgresql" and attempts <= 2:
+                await together.wait()
+            await uow.embedding_spaces.activate(space.id)
+
+        await UnitOfWork(fresh_database).run(work)
+
+    await asyncio.gather(make("one"), make("two"))
+    async with UnitOfWork(fresh_database) as uow:
+        assert sorted(space.status for space in await uow.embedding_spaces.page()) == ["active", "retired"]
+    assert attempts == (3 if backend == "postgresql" else 2), "on SQLite one writes after the other"
 
 
 async def test_only_the_name_is_updated(spaces: EmbeddingSpaceRepository) -> None:

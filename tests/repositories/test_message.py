@@ -15,6 +15,7 @@ from models.values import MAX_INTEGER
 from repositories import MessageWriter, UnitOfWork
 from repositories.conversation import ConversationRepository
 from repositories.message import MessageRepository
+from repositories.state import StateRepository
 from tests.factories import ConversationFactory
 from tests.support import Statements
 
@@ -102,9 +103,18 @@ async def test_an_id_of_another_conversation_is_refused(
     other = await ConversationFactory.create(session)
     key = uuid4()
     await messages.append(talk.id, role="user", content="hello", id=key)
-    with pytest.raises(DuplicateError):
-        await messages.append(other.id, role="user", content="hello", id=key)
+    message: dict[str, object] = {"role": "user", "content": "hello", "id": key}
+    for append in (
+        messages.append(other.id, role="user", content="hello", id=key),
+        messages.append_many(other.id, [message]),
+        messages.append_turn(other.id, [message], states=[{"key": "city", "value": "Oslo"}]),
+    ):
+        with pytest.raises(DuplicateError) as refused:
+            await append
+        assert refused.value.constraint == "pk_messages"
+    # Nor is the unit broken.
     assert (await counters(session, other.id)).last_position == 0
+    assert await StateRepository(session).records(other.id) == []
 
 
 async def test_no_such_conversation(messages: MessageRepository) -> None:
