@@ -21,7 +21,7 @@ def register(connection: sqlite3.Connection, most_mb: int = DEFAULT_MB) -> None:
     """best_of(table, space, vector, metric, weight, count, scores): JSON of the `count` ids whose score and weighed
     similarity are highest, of a JSON object with a score for each id.
 
-    similarities(table, space, vector, metric, ids): JSON object of those of the JSON array of ids that have a vector.
+    similarities(table, space, vector, metric, ids): JSON object of a JSON array of ids; null: without a vector.
     """
     held = held_for(connection, most_mb)
 
@@ -43,7 +43,8 @@ def register(connection: sqlite3.Connection, most_mb: int = DEFAULT_MB) -> None:
     def similarities(table: str, space: str, vector: bytes, metric: str, ids: str) -> str:
         try:
             asked = Nearest(vector, metric, 1)
-            found = dict(_exactly(connection, Space(table, space, len(vector) // 4), asked, ids))
+            found: dict[str, float | None] = dict.fromkeys(json.loads(ids))
+            found.update(_exactly(connection, Space(table, space, len(vector) // 4), asked, ids))
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode == sqlite3.SQLITE_INTERRUPT:
                 return STOPPED

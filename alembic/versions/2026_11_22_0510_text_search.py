@@ -82,7 +82,10 @@ def make_configuration(language: str) -> None:
 
 
 def make_index(table: str, language: str) -> None:
-    """`{table}_search` gives each row a number of its own: SQLite may change the rowid of the table in a VACUUM."""
+    """`{table}_search` gives each row a number of its own: SQLite may change the rowid of the table in a VACUUM.
+
+    `size` is how long its text is: a search asks that of each row that holds a word, and does without the row itself.
+    """
     stemmer = "porter " if language == "english" else ""
     number = f"(SELECT number FROM {table}_search WHERE row_id = %s.id)"
     put = f"INSERT INTO {table}_fts (rowid, content) VALUES ({number}, substr(%s.content, 1, {LONGEST}));"
@@ -95,6 +98,7 @@ def make_index(table: str, language: str) -> None:
         f"{table}_search",
         sa.Column("number", sa.Integer(), nullable=False),
         sa.Column("row_id", sa.CHAR(32), nullable=False),
+        sa.Column("size", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("number", name=op.f(f"pk_{table}_search")),
         sa.UniqueConstraint("row_id", name=op.f(f"uq_{table}_search_row_id")),
     )
@@ -102,17 +106,18 @@ def make_index(table: str, language: str) -> None:
         f"CREATE VIRTUAL TABLE {table}_fts "
         f"USING fts5(content, content='', tokenize='{stemmer}unicode61 remove_diacritics 0')"
     )
-    op.execute(f"INSERT INTO {table}_search (row_id) SELECT id FROM {table}")
+    op.execute(f"INSERT INTO {table}_search (row_id, size) SELECT id, length(content) FROM {table}")
     op.execute(
         f"INSERT INTO {table}_fts (rowid, content) SELECT s.number, substr(t.content, 1, {LONGEST}) "
         f"FROM {table}_search AS s JOIN {table} AS t ON t.id = s.row_id"
     )
     op.execute(
         f"CREATE TRIGGER {table}_search_insert AFTER INSERT ON {table} BEGIN "
-        f"INSERT INTO {table}_search (row_id) VALUES (new.id); {put % new} END"
+        f"INSERT INTO {table}_search (row_id, size) VALUES (new.id, length(new.content)); {put % new} END"
     )
     op.execute(
-        f"CREATE TRIGGER {table}_search_update AFTER UPDATE OF content ON {table} BEGIN {take % old} {put % new} END"
+        f"CREATE TRIGGER {table}_search_update AFTER UPDATE OF content ON {table} BEGIN "
+        f"{take % old} {put % new} UPDATE {table}_search SET size = length(new.content) WHERE row_id = new.id; END"
     )
     op.execute(
         f"CREATE TRIGGER {table}_search_delete AFTER DELETE ON {table} BEGIN "

@@ -133,6 +133,8 @@ class Pieces:
     least: str
     near: str
     measured: str = ""
+    each_row: str = "{table} AS r {vectors}"
+    """Of a narrow scope, each with its vector."""
     vectors: str = ""
     similarity: str = "CAST(NULL AS REAL)"
 

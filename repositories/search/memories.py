@@ -51,7 +51,7 @@ candidates AS MATERIALIZED (
 ),
 {measured}scope AS MATERIALIZED (
     SELECT {scope_columns}
-    FROM reach CROSS JOIN conversation_memory AS r {vectors}
+    FROM reach CROSS JOIN {each_row}
     WHERE reach.memories <= :narrow AND {conditions}
     UNION ALL
     SELECT {scope_columns}
@@ -104,9 +104,6 @@ class MemoryQuery(HybridQuery):
 class MemoryPieces(Pieces):
     telling: str
     from_near: str = "SELECT id FROM near"
-    inside: str = ""
-    among: str = ""
-    """Where there are filters."""
     near: str = NOT_NEAR
 
     @property
@@ -115,7 +112,7 @@ class MemoryPieces(Pieces):
         return "(NOT frequent AND (NOT partly OR :alone) OR :every_word)"
 
 
-PIECES = ("words", "telling", "found", "near", "best", "from_near", "measured", "of_cut")
+PIECES = ("words", "telling", "found", "near", "best", "from_near", "measured", "each_row", "of_cut")
 
 
 @lru_cache(maxsize=1_000)
@@ -141,8 +138,6 @@ def statement(dialect: MemoryPieces, candidates: int, few: int, filters: tuple[s
         "all_of": "known" if not dialect.vectors else "score",
         "scope_columns": SCOPE_COLUMNS.format(similarity=dialect.similarity, days=dialect.days),
     }
-    for name in ("inside", "among"):
-        pieces[name] = getattr(dialect, name).format(**pieces) if filters else ""
     pieces |= {name: getattr(dialect, name).format(**pieces) for name in PIECES}
     pieces |= {"rarity": RARITY.format(**pieces, rows="memories"), "told": TOLD.format(**pieces)}
     types = {name: MEMORIES.filters[name][1] for name in filters} | {"now": UTCDateTime(), "counted": sa.BigInteger()}

@@ -122,7 +122,7 @@ places AS MATERIALIZED (
 ),
 {measured}scope AS MATERIALIZED (
     SELECT {scope_columns}
-    FROM reach CROSS JOIN messages AS r JOIN conversations AS c ON c.id = r.conversation_id {vectors}
+    FROM reach CROSS JOIN {each_row} JOIN conversations AS c ON c.id = r.conversation_id
     WHERE reach.messages <= :narrow AND {talks}
     UNION ALL
     SELECT {scope_columns}
@@ -199,7 +199,7 @@ class MessagePieces(Pieces):
     near: str = NOT_NEAR
 
 
-PIECES = ("words", "found", "and_wide", "near", "best", "measured", "of_cut")
+PIECES = ("words", "found", "and_wide", "near", "best", "measured", "each_row", "of_cut")
 
 
 @lru_cache(maxsize=1_000)

@@ -32,7 +32,7 @@ MEASURED = """measured AS MATERIALIZED (
     ) AS one
 ),
 """
-"""The similarities of the rows that are compared, all at once."""
+"""The similarities of the rows that are compared, all at once; NULL where there is no vector."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +76,8 @@ def with_vectors(words: PiecesT, near: Near, space: EmbeddingSpace | None) -> Pi
         words,
         near=near.sql,
         measured=MEASURED.format(vectors=near.table, ids=near.compared),
+        # Each row is looked up: SQLite reckons with ten, and would look for each one among all that are measured.
+        each_row="measured AS v CROSS JOIN {table} AS r ON r.id = v.id",
         vectors="LEFT JOIN measured AS v ON v.id = r.id",
         similarity="v.similarity",
     )

@@ -7,58 +7,72 @@ from repositories.search.contract import Ranked
 from repositories.search.memories import MemoryPieces, MemoryQuery, rank
 from repositories.search.sources import MEMORIES
 from repositories.search.sqlite_hybrid import OF_CUT, WORDS, Near, own_parameters, with_vectors
+from repositories.search.sqlite_within import WITHIN
 
 FEW = "CASE WHEN EXISTS (SELECT 1 FROM cut) THEN :candidates / 2 ELSE :few END"
 """Of each kind: a row without words that is not among so many nearest ones is worth less than each of them. The nearest
 are asked for the words that are cut, and so there are more of them."""
 
-PIECES = MemoryPieces(
-    words=WORDS,
-    inside="""inside AS MATERIALIZED (
-    SELECT s.number
-    FROM reach CROSS JOIN conversation_memory AS r CROSS JOIN conversation_memory_search AS s
-    WHERE memories < :counted AND {conditions} AND s.row_id = r.id
-),
-""",
-    # The rows of a narrow scope are known by their numbers; of a wide one each row is looked up.
-    among="""AND CASE WHEN (SELECT memories FROM reach) < :counted
-            THEN conversation_memory_fts.rowid IN (SELECT number FROM inside)
-            ELSE EXISTS (
-                SELECT 1 FROM conversation_memory_search AS s CROSS JOIN conversation_memory AS r
-                WHERE s.number = conversation_memory_fts.rowid AND r.id = s.row_id AND {conditions}
-            ) END""",
-    # Quoted, whatever a word holds is a word.
-    telling="""{inside}counted AS MATERIALIZED (
-    SELECT n, word, (
-        SELECT count(*) FROM (
-            SELECT 1 FROM conversation_memory_fts
-            WHERE conversation_memory_fts MATCH '"' || w.word || '"' {among}
-            LIMIT :most + 1
-        )
-    ) AS times
-    FROM words AS w
+
+def telling(among: str = "", and_wide: str = "", within: str = "") -> str:
+    """Quoted, whatever a word holds is a word."""
+    rows = f"""
+        SELECT f.rowid AS number FROM conversation_memory_fts AS f
+        WHERE conversation_memory_fts MATCH '"' || w.word || '"' {among}
+        LIMIT :most + 1
+    """
+    return f"""counted AS MATERIALIZED (
+    SELECT n, word, (SELECT count(*) FROM ({rows})) AS times FROM words AS w {and_wide}
 ),
 telling AS MATERIALIZED (
     SELECT n, times, times > :most AS partly,
-        CASE WHEN times > :most AND :alone THEN (
-            SELECT max(number) FROM (
-                SELECT conversation_memory_fts.rowid AS number FROM conversation_memory_fts
-                WHERE conversation_memory_fts MATCH '"' || w.word || '"' {among}
-                LIMIT :most + 1
-            )
-        ) END AS last
+        CASE WHEN times > :most AND :alone THEN (SELECT max(number) FROM ({rows})) END AS last
     FROM counted AS w
     WHERE times > 0
-)""",
-    # CROSS JOIN: in this order.
-    found="""found AS MATERIALIZED (
-    SELECT weight, partly, frequent, r.id, length(r.content) AS size
-    FROM rarity AS t CROSS JOIN words AS w CROSS JOIN conversation_memory_fts
-        CROSS JOIN conversation_memory_search AS s CROSS JOIN conversation_memory AS r
-    WHERE w.n = t.n AND {asked} AND conversation_memory_fts MATCH '"' || w.word || '"'
-        AND conversation_memory_fts.rowid <= coalesce(t.last, 9223372036854775807) {among}
-        AND s.number = conversation_memory_fts.rowid AND r.id = s.row_id
-)""",
+    {within}
+)"""
+
+
+def found(among: str = "", within: str = "") -> str:
+    """CROSS JOIN: in this order."""
+    return f"""found AS MATERIALIZED (
+    SELECT weight, partly, frequent, s.row_id AS id, s.size
+    FROM rarity AS t CROSS JOIN words AS w CROSS JOIN conversation_memory_fts AS f
+        CROSS JOIN conversation_memory_search AS s
+    WHERE w.n = t.n AND {{asked}} AND conversation_memory_fts MATCH '"' || w.word || '"'
+        AND f.rowid <= coalesce(t.last, 9223372036854775807) AND s.number = f.rowid {among}
+    {within}
+)"""
+
+
+IS_WIDE = "(SELECT memories FROM reach) >= :counted"
+
+AMONG = """AND EXISTS (
+            SELECT 1 FROM conversation_memory_search AS s CROSS JOIN conversation_memory AS r
+            WHERE s.number = f.rowid AND r.id = s.row_id AND {conditions}
+        )"""
+"""In a wide scope each row is looked up."""
+
+TELLING = f"""inside AS MATERIALIZED (
+    SELECT s.number, r.id, s.size
+    FROM reach CROSS JOIN conversation_memory AS r CROSS JOIN conversation_memory_search AS s
+    WHERE memories < :counted AND {{conditions}} AND s.row_id = r.id
+),
+{WITHIN},
+{telling(AMONG, f"WHERE {IS_WIDE}", "UNION ALL SELECT n, count(*), 0, NULL FROM within GROUP BY n")}"""
+
+FOUND = found(
+    f"AND {IS_WIDE} {AMONG}",
+    """UNION ALL
+    SELECT weight, partly, frequent, s.row_id, s.size
+    FROM within AS f CROSS JOIN rarity AS t CROSS JOIN conversation_memory_search AS s
+    WHERE t.n = f.n AND {asked} AND s.number = f.number""",
+)
+
+PIECES = MemoryPieces(
+    words=WORDS,
+    telling=telling(),
+    found=found(),
     best=f"""SELECT best.value AS id
     FROM json_each((
         SELECT best_of('memory_embeddings', :space, :vector, :metric, :similarity, {FEW}, json_group_object(id, score))
@@ -70,9 +84,7 @@ telling AS MATERIALIZED (
     least="min",
 )
 
-ALONE = replace(
-    PIECES, best="SELECT id FROM (SELECT id FROM likely ORDER BY score DESC, id LIMIT {candidates}) AS best"
-)
+OF_WORDS = "SELECT id FROM (SELECT id FROM likely ORDER BY score DESC, id LIMIT {candidates}) AS best"
 
 NEAR = Near(
     table="memory_embeddings",
@@ -91,5 +103,6 @@ NEAR = Near(
 
 async def memories(session: Session, query: MemoryQuery) -> Ranked:
     near = replace(NEAR, conditions=" AND ".join(MEMORIES.filters[name][0] for name in query.filters))
-    pieces = with_vectors(PIECES if query.space else ALONE, near, query.space)
+    pieces = replace(PIECES, telling=TELLING, found=FOUND) if query.filters else PIECES
+    pieces = with_vectors(pieces, near, query.space) if query.space else replace(pieces, best=OF_WORDS)
     return await rank(session, query, pieces, own_parameters(query, near))

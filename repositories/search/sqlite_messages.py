@@ -10,44 +10,44 @@ from repositories.search.contract import Ranked
 from repositories.search.hybrid import NARROW
 from repositories.search.messages import MessagePieces, MessageQuery, rank
 from repositories.search.sqlite_hybrid import OF_CUT, WORDS, Near, own_parameters, with_vectors
+from repositories.search.sqlite_within import WITHIN
+
+COLUMNS = "w.n, w.word, r.id, r.conversation_id, r.position, r.episode, r.name, r.sent_at, s.size"
 
 # CROSS JOIN: in this order. Quoted, whatever a word holds is a word.
-FOUND = """{before}
-found AS MATERIALIZED (
-    SELECT w.n, w.word, r.id, r.conversation_id, r.position, r.episode, r.name, r.sent_at,
-        length(r.content) AS size
-    FROM {of_words} AS w CROSS JOIN messages_fts CROSS JOIN messages_search AS s CROSS JOIN messages AS r
-        CROSS JOIN conversations AS c
-    WHERE messages_fts MATCH '"' || w.word || '"' AND {among}
-        AND s.number = messages_fts.rowid AND r.id = s.row_id AND c.id = r.conversation_id AND {{talks}}
-)"""
+FOUND = f"""SELECT {COLUMNS}
+    FROM {{of_words}} AS w CROSS JOIN messages_fts AS f CROSS JOIN messages_search AS s CROSS JOIN messages AS r
+    WHERE messages_fts MATCH '"' || w.word || '"' AND s.number = f.rowid AND r.id = s.row_id"""
 
-EVERYWHERE = FOUND.format(
-    before="""upto AS MATERIALIZED (
+EVERYWHERE = f"""upto AS MATERIALIZED (
     SELECT n, word, (
         SELECT max(number) FROM (
-            SELECT messages_fts.rowid AS number FROM messages_fts
+            SELECT f.rowid AS number FROM messages_fts AS f
             WHERE messages_fts MATCH '"' || w.word || '"'
             LIMIT CASE WHEN (SELECT messages FROM reach) <= :narrow THEN -1 ELSE :most + 1 END
         )
     ) AS last
     FROM words AS w
-),""",
-    of_words="upto",
-    among="messages_fts.rowid <= w.last",
-)
+),
+found AS MATERIALIZED (
+    {FOUND.format(of_words="upto")} AND f.rowid <= w.last
+)"""
 """No more rows of a word than decide that it is frequent: a wide table is read for each."""
 
-WITHIN = FOUND.format(
-    before=f"""inside AS MATERIALIZED (
-    SELECT s.number
+IN_SCOPE = f"""inside AS MATERIALIZED (
+    SELECT s.number, r.id, s.size
     FROM reach CROSS JOIN conversations AS c CROSS JOIN messages AS r CROSS JOIN messages_search AS s
     WHERE reach.messages <= {NARROW} AND {{talks}} AND r.conversation_id = c.id AND s.row_id = r.id
-),""",
-    of_words="words",
-    among=f"(messages_fts.rowid IN (SELECT number FROM inside) OR (SELECT messages FROM reach) > {NARROW})",
-)
-"""Of a word that very many rows hold elsewhere, those of a narrow scope are told by their numbers."""
+),
+{WITHIN},
+found AS MATERIALIZED (
+    SELECT {COLUMNS}
+    FROM within AS f CROSS JOIN words AS w CROSS JOIN messages_search AS s CROSS JOIN messages AS r
+    WHERE w.n = f.n AND s.number = f.number AND r.id = s.row_id
+    UNION ALL
+    {FOUND.format(of_words=f"(SELECT * FROM words WHERE (SELECT messages FROM reach) > {NARROW})")}
+        AND EXISTS (SELECT 1 FROM conversations AS c WHERE c.id = r.conversation_id AND {{talks}})
+)"""
 
 PIECES = MessagePieces(
     words=WORDS,
@@ -101,7 +101,7 @@ def holds(words: Sequence[str]) -> sa.ColumnElement[bool]:
 
 async def messages(session: Session, query: MessageQuery) -> Ranked:
     near = replace(NEAR, conditions=" AND ".join(_conditions(query)))
-    found, best = WITHIN if query.talks else EVERYWHERE, PIECES.best if query.space else OF_WORDS
+    found, best = IN_SCOPE if query.talks else EVERYWHERE, PIECES.best if query.space else OF_WORDS
     pieces = with_vectors(replace(PIECES, found=found, best=best), near, query.space)
     return await rank(session, query, pieces, own_parameters(query, near))
 

@@ -18,7 +18,9 @@ WHERE type = 'table' AND name LIKE '%\\_fts' ESCAPE '\\' AND sql LIKE 'CREATE VI
 
 NUMBERS = """
 SELECT (SELECT count(*) FROM {table} WHERE id NOT IN (SELECT row_id FROM {table}_search)) AS missing,
-    (SELECT count(*) FROM {table}_search WHERE row_id NOT IN (SELECT id FROM {table})) AS left_over
+    (SELECT count(*) FROM {table}_search WHERE row_id NOT IN (SELECT id FROM {table})) AS left_over,
+    (SELECT count(*) FROM {table}_search AS s JOIN {table} AS t ON t.id = s.row_id WHERE s.size <> length(t.content))
+        AS of_other_size
 """
 
 FILL = """
@@ -46,6 +48,8 @@ async def disagreements(connection: AsyncConnection) -> Sequence[Disagreement]:
             found.append(Disagreement(table, "is not in the index of its words", row.missing))
         if row.left_over:
             found.append(Disagreement(table, "is gone, and still in the index of its words", row.left_over))
+        if row.of_other_size:
+            found.append(Disagreement(table, "is longer or shorter than the index says", row.of_other_size))
         try:
             async with _writes_beside(connection), connection.begin_nested():
                 different = await _different(connection, table, sql)
@@ -61,8 +65,12 @@ async def rebuild(connection: AsyncConnection, table: str) -> None:
     sql = dict(await _indexes(connection))[table]
     await connection.exec_driver_sql(f"DELETE FROM {table}_search WHERE row_id NOT IN (SELECT id FROM {table})")
     await connection.exec_driver_sql(
-        f"INSERT INTO {table}_search (row_id) SELECT id FROM {table} "
+        f"INSERT INTO {table}_search (row_id, size) SELECT id, length(content) FROM {table} "
         f"WHERE id NOT IN (SELECT row_id FROM {table}_search)"
+    )
+    await connection.exec_driver_sql(
+        f"UPDATE {table}_search AS s SET size = length(t.content) FROM {table} AS t "
+        "WHERE t.id = s.row_id AND s.size <> length(t.content)"
     )
     await connection.exec_driver_sql(f"DROP TABLE {table}_fts")
     await connection.exec_driver_sql(sql)

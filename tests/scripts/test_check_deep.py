@@ -201,8 +201,12 @@ async def test_a_text_index_that_says_something_else_is_built_again(fresh_databa
             [("text index", "messages", "is not in the index of its words", 1)],
         ),
         (
-            ["INSERT INTO conversation_memory_search (row_id) VALUES ('gone')"],
+            ["INSERT INTO conversation_memory_search (row_id, size) VALUES ('gone', 1)"],
             [("text index", "conversation_memory", "is gone, and still in the index of its words", 1)],
+        ),
+        (
+            [f"UPDATE messages_search SET size = size + 1 WHERE number = {first}"],
+            [("text index", "messages", "is longer or shorter than the index says", 1)],
         ),
         (
             ["INSERT INTO messages_fts (messages_fts) VALUES ('delete-all')"],

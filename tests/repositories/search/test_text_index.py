@@ -81,8 +81,9 @@ async def assert_index_is_right(database: Database, backend: str) -> None:
             wanted = sorted(str(row["id"]).replace("-", "") for row in rows if word in str(row["content"]))
             assert sorted(str(row["id"]).replace("-", "") for row in found) == wanted
         if backend == "sqlite":
-            numbered = await database.fetch_all(f"SELECT row_id FROM {table}_search ORDER BY row_id")
-            assert [row["row_id"] for row in numbered] == sorted(str(row["id"]) for row in rows)
+            numbered = await database.fetch_all(f"SELECT row_id, size FROM {table}_search ORDER BY row_id")
+            sizes = sorted((str(row["id"]), len(str(row["content"]))) for row in rows)
+            assert [(row["row_id"], row["size"]) for row in numbered] == sizes
 
 
 async def test_after_any_script_of_writes(database: Database, backend: str) -> None:

@@ -53,6 +53,7 @@ def test_similarities_of_many_are_those_of_each(connection: sqlite3.Connection, 
         "l2": "1 / (1 + distance_l2(embedding, ?))",
     }[metric]
     wanted = dict(connection.execute(f"SELECT memory_id, {each} FROM memory_embeddings", (question,)).fetchall())
+    assert found.pop("missing") is None
     assert found == pytest.approx(wanted)
     call = "SELECT best_of('memory_embeddings', 's', ?, ?, 1.0, 3, ?)"
     best = json.loads(
