@@ -5,7 +5,15 @@ import re
 import sqlite3
 from functools import lru_cache
 
-from database import sqlite_held, sqlite_likely, sqlite_nearest, sqlite_trigrams, sqlite_vectors, sqlite_words
+from database import (
+    sqlite_held,
+    sqlite_likely,
+    sqlite_nearest,
+    sqlite_scores,
+    sqlite_trigrams,
+    sqlite_vectors,
+    sqlite_words,
+)
 
 
 def register(connection: sqlite3.Connection, vector_memory_mb: int = sqlite_held.DEFAULT_MB) -> sqlite3.Connection:
@@ -17,6 +25,7 @@ def register(connection: sqlite3.Connection, vector_memory_mb: int = sqlite_held
     sqlite_vectors.register(connection)
     sqlite_nearest.register(connection, vector_memory_mb)
     sqlite_likely.register(connection, vector_memory_mb)
+    sqlite_scores.register(connection, vector_memory_mb)
     sqlite_words.register(connection)
     return connection
 

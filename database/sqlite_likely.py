@@ -5,12 +5,12 @@ What the process holds of the vectors tells their cosines nearly; to read them w
 
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from database.sqlite_held import DEFAULT_MB, Held, held_for
-from database.sqlite_signatures import KEYS, Space, Vector
+from database.sqlite_signatures import KEYS, Ids, Space, Vector
 from database.sqlite_vectors import BLOCK, SCORES, Nearest, matrix_of
 
 STOPPED = json.dumps({"": 0.0, "-": 0.0})
@@ -31,7 +31,7 @@ def register(connection: sqlite3.Connection, most_mb: int = DEFAULT_MB) -> None:
             return json.dumps(list(known))
         asked = Nearest(vector, metric, count)
         try:
-            similarities = _similarities(connection, held, Space(table, space, len(vector) // 4), asked, list(known))
+            similarities = similarities_of(connection, held, Space(table, space, len(vector) // 4), asked, list(known))
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode == sqlite3.SQLITE_INTERRUPT:
                 return json.dumps(list(known)[:2])
@@ -55,13 +55,13 @@ def register(connection: sqlite3.Connection, most_mb: int = DEFAULT_MB) -> None:
     connection.create_function("similarities", 5, similarities)
 
 
-def _similarities(
-    connection: sqlite3.Connection, held: Held | None, space: Space, asked: Nearest, ids: list[str]
+def similarities_of(
+    connection: sqlite3.Connection, held: Held | None, space: Space, asked: Nearest, ids: Sequence[str] | Ids
 ) -> Vector:
     """0 for what has no vector."""
     seen = held.seen_by(connection, space) if held is not None and asked.metric == "cosine" else None
     if seen is None:
-        return _read(connection, space, asked, ids)
+        return _read(connection, space, asked, np.array(ids).astype(str).tolist())
     similarities: Vector = np.zeros(len(ids), np.float32)
     sought, unknown = np.array(ids, dtype="S32"), np.arange(len(ids))
     # The latest part that knows a row is right about it.

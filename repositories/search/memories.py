@@ -28,14 +28,7 @@ WITH reach AS MATERIALIZED (
 {telling},
 {rarity},
 {found},
-typical AS MATERIALIZED (
-    SELECT avg(size) AS size FROM found WHERE NOT frequent
-),
-lexical AS MATERIALIZED (
-    SELECT id, sum(weight * {bm25}) AS score{known}
-    FROM found
-    GROUP BY id
-),
+{lexical},
 {near},
 likely AS MATERIALIZED (
     SELECT id, :words_weight * score / (SELECT max(score) FROM lexical) AS score
@@ -76,6 +69,15 @@ FROM ranked JOIN conversation_memory AS r ON r.id = ranked.id
 ORDER BY ranked.score DESC, ranked.id
 """
 
+LEXICAL = """typical AS MATERIALIZED (
+    SELECT avg(size) AS size FROM found WHERE NOT frequent
+),
+lexical AS MATERIALIZED (
+    SELECT id, sum(weight * {bm25}) AS score{known}
+    FROM found
+    GROUP BY id
+)"""
+
 LIKELY = 10_000
 """Rows with words whose vectors are looked at: each of some words that are not frequent."""
 
@@ -104,6 +106,7 @@ class MemoryQuery(HybridQuery):
 class MemoryPieces(Pieces):
     telling: str
     from_near: str = "SELECT id FROM near"
+    lexical: str = LEXICAL
     near: str = NOT_NEAR
 
     @property
@@ -112,7 +115,7 @@ class MemoryPieces(Pieces):
         return "(NOT frequent AND (NOT partly OR :alone) OR :every_word)"
 
 
-PIECES = ("words", "telling", "found", "near", "best", "from_near", "measured", "each_row", "of_cut")
+PIECES = ("words", "telling", "found", "lexical", "near", "best", "from_near", "measured", "each_row", "of_cut")
 
 
 @lru_cache(maxsize=1_000)

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 from database import Session
 from repositories.search.contract import Ranked
-from repositories.search.memories import MemoryPieces, MemoryQuery, rank
+from repositories.search.hybrid import K1, B
+from repositories.search.memories import LIKELY, MemoryPieces, MemoryQuery, rank
 from repositories.search.sources import MEMORIES
 from repositories.search.sqlite_hybrid import OF_CUT, WORDS, Near, own_parameters, with_vectors
 from repositories.search.sqlite_within import WITHIN
@@ -53,12 +54,14 @@ AMONG = """AND EXISTS (
         )"""
 """In a wide scope each row is looked up."""
 
-TELLING = f"""inside AS MATERIALIZED (
-    SELECT s.number, r.id, s.size
-    FROM reach CROSS JOIN conversation_memory AS r CROSS JOIN conversation_memory_search AS s
-    WHERE memories < :counted AND {{conditions}} AND s.row_id = r.id
-),
-{WITHIN},
+WITHIN_SCOPE = WITHIN.format(
+    table="conversation_memory",
+    is_narrow="(SELECT memories FROM reach) < :counted",
+    inside="""conversation_memory AS r CROSS JOIN conversation_memory_search AS s
+            WHERE {conditions} AND s.row_id = r.id""",
+)
+
+TELLING = f"""{WITHIN_SCOPE},
 {telling(AMONG, f"WHERE {IS_WIDE}", "UNION ALL SELECT n, count(*), 0, NULL FROM within GROUP BY n")}"""
 
 FOUND = found(
@@ -86,6 +89,26 @@ PIECES = MemoryPieces(
 
 OF_WORDS = "SELECT id FROM (SELECT id FROM likely ORDER BY score DESC, id LIMIT {candidates}) AS best"
 
+SCORED = f"""scored AS MATERIALIZED (
+    SELECT likeliest(
+        'conversation_memory', 'memory_embeddings', :space, :vector, :metric, :similarity, :words_weight,
+        CASE WHEN (SELECT memories FROM reach) > :narrow THEN {FEW} ELSE -1 END, {LIKELY}, {K1}, {B},
+        (SELECT json_group_array(json_array(w.word, printf('%!.17g', weight)))
+            FROM rarity AS t CROSS JOIN words AS w WHERE w.n = t.n AND {{asked}}),
+        (SELECT json_group_array(id) FROM near)
+    ) AS found
+)"""
+"""Of everything no row is met for its words alone. As JSON itself writes a number, it would lose its last digits."""
+
+BEST_SCORED = "SELECT one.value AS id FROM scored CROSS JOIN json_each(scored.found, '$.best') AS one"
+
+LEXICAL = """typical AS MATERIALIZED (
+    SELECT json_extract(found, '$.typical') AS size FROM scored
+),
+lexical AS MATERIALIZED (
+    SELECT one.key AS id, one.value AS score FROM scored CROSS JOIN json_each(scored.found, '$.scores') AS one
+)"""
+
 NEAR = Near(
     table="memory_embeddings",
     rows="conversation_memory",
@@ -103,6 +126,11 @@ NEAR = Near(
 
 async def memories(session: Session, query: MemoryQuery) -> Ranked:
     near = replace(NEAR, conditions=" AND ".join(MEMORIES.filters[name][0] for name in query.filters))
-    pieces = replace(PIECES, telling=TELLING, found=FOUND) if query.filters else PIECES
-    pieces = with_vectors(pieces, near, query.space) if query.space else replace(pieces, best=OF_WORDS)
-    return await rank(session, query, pieces, own_parameters(query, near))
+    pieces = PIECES
+    if query.filters:
+        pieces = replace(pieces, telling=TELLING, found=FOUND)
+    elif query.space and query.mode != "exact":
+        pieces = replace(pieces, found=SCORED, lexical=LEXICAL, best=BEST_SCORED)
+    if query.space is None:
+        pieces = replace(pieces, best=OF_WORDS)
+    return await rank(session, query, with_vectors(pieces, near, query.space), own_parameters(query, near))

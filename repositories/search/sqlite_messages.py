@@ -34,12 +34,14 @@ found AS MATERIALIZED (
 )"""
 """No more rows of a word than decide that it is frequent: a wide table is read for each."""
 
-IN_SCOPE = f"""inside AS MATERIALIZED (
-    SELECT s.number, r.id, s.size
-    FROM reach CROSS JOIN conversations AS c CROSS JOIN messages AS r CROSS JOIN messages_search AS s
-    WHERE reach.messages <= {NARROW} AND {{talks}} AND r.conversation_id = c.id AND s.row_id = r.id
-),
-{WITHIN},
+WITHIN_SCOPE = WITHIN.format(
+    table="messages",
+    is_narrow=f"(SELECT messages FROM reach) <= {NARROW}",
+    inside="""conversations AS c CROSS JOIN messages AS r CROSS JOIN messages_search AS s
+            WHERE {talks} AND r.conversation_id = c.id AND s.row_id = r.id""",
+)
+
+IN_SCOPE = f"""{WITHIN_SCOPE},
 found AS MATERIALIZED (
     SELECT {COLUMNS}
     FROM within AS f CROSS JOIN words AS w CROSS JOIN messages_search AS s CROSS JOIN messages AS r

@@ -4,11 +4,12 @@ import json
 import sqlite3
 from collections.abc import Iterator
 from typing import Any
+from uuid import UUID
 
 import numpy as np
 import pytest
 
-from database import Database, sqlite_functions
+from database import Database, sqlite_functions, sqlite_words
 from database.sqlite_likely import STOPPED
 from models import EmbeddingSpace
 from repositories import MemoryRepository, MessageRepository, UnitOfWork
@@ -66,13 +67,15 @@ def test_what_is_stopped_in_a_function_goes_on_to_where_sqlite_sees_it() -> None
     assert len(json.loads(STOPPED)) == 2
 
 
-async def fill(database: Database, space: EmbeddingSpace, rows: int) -> None:
+async def fill(database: Database, space: EmbeddingSpace, rows: int, talk_id: UUID | None = None) -> UUID:
+    """In one conversation."""
     vectors = np.random.default_rng(rows).standard_normal((rows, 4)).astype(np.float32)
     lines = [{"content": f"good day {n}", "vector": vector} for n, vector in enumerate(vectors)]
     async with UnitOfWork(database) as uow:
-        talk = await uow.conversations.create(title="x")
-        await uow.messages.append_many(talk.id, [{"role": "user", **line} for line in lines], space=space)
+        talk_id = talk_id or (await uow.conversations.create(title="x")).id
+        await uow.messages.append_many(talk_id, [{"role": "user", **line} for line in lines], space=space)
         await uow.memories.remember_many(lines, space=space)
+    return talk_id
 
 
 @on_sqlite
@@ -96,7 +99,13 @@ async def test_steps_do_not_grow_with_rows_of_a_frequent_word_nor_with_their_squ
                 "memories": MemoryRepository(session).recall,
                 "messages": MessageRepository(session).search,
             }
-            for mode in ("approximate", "exact"):
+            scopes = {"memories": {"min_importance": 0.0}, "messages": {"conversation_id": talk_id}}
+            modes: list[tuple[str, str, dict[str, dict[str, Any]]]] = [
+                ("approximate", "approximate", {}),
+                ("exact", "exact", {}),
+                ("narrow", "auto", scopes),
+            ]
+            for kind, mode, scope in modes:
                 for name, search in searches.items():
                     counted = 0
 
@@ -105,16 +114,46 @@ async def test_steps_do_not_grow_with_rows_of_a_frequent_word_nor_with_their_squ
                         counted += 1
 
                     await driver.set_progress_handler(count, 10)
-                    await search(text="good day", vector=[1, 0, 0, 0], space=space, limit=5, mode=mode)
-                    asked[f"{name} {mode}"] = counted
+                    await search(
+                        text="good day", vector=[1, 0, 0, 0], space=space, limit=5, mode=mode, **scope.get(name, {})
+                    )
+                    asked[f"{name} {kind}"] = counted
         return asked
 
-    await fill(fresh_database, space, FEW)
+    talk_id = await fill(fresh_database, space, FEW)
     few = await steps()
-    await fill(fresh_database, space, MANY - FEW)
+    await fill(fresh_database, space, MANY - FEW, talk_id)
     many = await steps()
     times = {name: many[name] / few[name] for name in few}
     assert times["memories approximate"] < 1.5
     assert times["messages approximate"] < 1.5
     assert times["memories exact"] < 1.5 * MANY / FEW
     assert times["messages exact"] < 1.5 * MANY / FEW
+    assert times["memories narrow"] < 1.5 * MANY / FEW
+    assert times["messages narrow"] < 1.5 * MANY / FEW
+
+
+def test_a_narrow_scope_reads_the_list_of_a_word_once(
+    connection: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many rows it has: each of them was a question to the index, once for every word."""
+    connection.execute("CREATE TABLE messages (id, content)")
+    connection.execute("CREATE TABLE messages_search (number INTEGER PRIMARY KEY, row_id, size)")
+    connection.execute(TEXT_INDEX.replace("texts", "messages_fts"))
+    words = {0: "zebra", 1: "day"}
+    for number in range(1, 4 * MANY):
+        text = "a zebra's day" if number % 100 == 0 else "one more day"
+        connection.execute("INSERT INTO messages VALUES (?, ?)", (str(number), text))
+        connection.execute("INSERT INTO messages_search VALUES (?, ?, ?)", (number, str(number), len(text)))
+        connection.execute("INSERT INTO messages_fts (rowid, content) VALUES (?, ?)", (number, text))
+    numbers = list(range(50, 350))
+    wanted = [[0, 100], [0, 200], [0, 300]] + [[1, number] for number in numbers]
+    sent: list[str] = []
+    connection.set_trace_callback(sent.append)
+    for longest in (4 * MANY, 100):
+        monkeypatch.setattr(sqlite_words, "LEAST_LISTED", longest)
+        sent.clear()
+        call = "SELECT rows_with('messages', ?, ?)"
+        values = json.dumps(list(words.values())), json.dumps([0, numbers])
+        assert sorted(json.loads(connection.execute(call, values).fetchone()[0])) == wanted
+        assert sum("messages_fts MATCH" in sql for sql in sent) == len(words)
