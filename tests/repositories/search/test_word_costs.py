@@ -99,14 +99,13 @@ async def test_steps_do_not_grow_with_rows_of_a_frequent_word_nor_with_their_squ
                 "memories": MemoryRepository(session).recall,
                 "messages": MessageRepository(session).search,
             }
-            scopes = {"memories": {"min_importance": 0.0}, "messages": {"conversation_id": talk_id}}
-            modes: list[tuple[str, str, dict[str, dict[str, Any]]]] = [
-                ("approximate", "approximate", {}),
-                ("exact", "exact", {}),
-                ("narrow", "auto", scopes),
-            ]
-            for kind, mode, scope in modes:
+            scopes: dict[str, dict[str, Any]] = {
+                "memories": {"min_importance": 0.0},
+                "messages": {"conversation_id": talk_id},
+            }
+            for kind, mode in {"approximate": "approximate", "exact": "exact", "narrow": "auto"}.items():
                 for name, search in searches.items():
+                    scope = scopes[name] if kind == "narrow" else {}
                     counted = 0
 
                     def count() -> None:
@@ -114,9 +113,7 @@ async def test_steps_do_not_grow_with_rows_of_a_frequent_word_nor_with_their_squ
                         counted += 1
 
                     await driver.set_progress_handler(count, 10)
-                    await search(
-                        text="good day", vector=[1, 0, 0, 0], space=space, limit=5, mode=mode, **scope.get(name, {})
-                    )
+                    await search(text="good day", vector=[1, 0, 0, 0], space=space, limit=5, mode=mode, **scope)
                     asked[f"{name} {kind}"] = counted
         return asked
 
