@@ -32,6 +32,10 @@ WHERE s.number = one.value AND r.id = s.row_id
 """
 
 
+STOPPED = json.dumps([[0, 0]] * 2)
+"""For a statement that was interrupted in here: going from one to the other SQLite meets the interruption itself."""
+
+
 def register(connection: sqlite3.Connection) -> None:
     """texts_with(index, texts, words): JSON [[key of a text, key of a word that it holds], ...] of two JSON objects.
 
@@ -46,25 +50,35 @@ def register(connection: sqlite3.Connection) -> None:
         return json.dumps([[keys[row], word] for row, word in found])
 
     def rows_with(table: str, words: str, scope: str) -> str:
-        size, numbers = json.loads(scope)
-        if not numbers:
-            return "[]"
-        longest, inside = max(LEAST_LISTED, size // LISTED), np.array(numbers)
-        sql = f"SELECT group_concat(rowid) FROM (SELECT rowid FROM {table}_fts WHERE {table}_fts MATCH ? LIMIT ?)"
-        found, long = [], {}
-        for place, word in enumerate(json.loads(words)):
-            listed = numbers_of(connection.execute(sql, (f'"{word}"', longest + 1)).fetchone()[0])
-            if listed.size > longest:
-                long[place] = word
-            else:
-                found += [[place, number] for number in listed[np.isin(listed, inside)].tolist()]
-        if long:
-            texts = connection.execute(TEXTS.format(table=table, longest=LONGEST), (json.dumps(numbers),))
-            found += [[place, number] for number, place in _texts_with(connection, f"{table}_fts", texts, long)]
-        return json.dumps(found)
+        try:
+            return json.dumps(_rows_with(connection, table, json.loads(words), *json.loads(scope)))
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode == sqlite3.SQLITE_INTERRUPT:
+                return STOPPED
+            raise
 
     connection.create_function("texts_with", 3, texts_with, deterministic=True)
     connection.create_function("rows_with", 3, rows_with)
+
+
+def _rows_with(
+    connection: sqlite3.Connection, table: str, words: list[str], size: int, numbers: list[int]
+) -> list[tuple[int, int]]:
+    if not numbers:
+        return []
+    longest, inside = max(LEAST_LISTED, size // LISTED), np.array(numbers)
+    sql = f"SELECT group_concat(rowid) FROM (SELECT rowid FROM {table}_fts WHERE {table}_fts MATCH ? LIMIT ?)"
+    found, long = [], {}
+    for place, word in enumerate(words):
+        listed = numbers_of(connection.execute(sql, (f'"{word}"', longest + 1)).fetchone()[0])
+        if listed.size > longest:
+            long[place] = word
+        else:
+            found += [(place, number) for number in listed[np.isin(listed, inside)].tolist()]
+    if long:
+        texts = connection.execute(TEXTS.format(table=table, longest=LONGEST), (json.dumps(numbers),))
+        found += [(place, number) for number, place in _texts_with(connection, f"{table}_fts", texts, long)]
+    return found
 
 
 def numbers_of(text: str | None) -> Numbers:

@@ -154,3 +154,19 @@ def test_a_narrow_scope_reads_the_list_of_a_word_once(
         values = json.dumps(list(words.values())), json.dumps([0, numbers])
         assert sorted(json.loads(connection.execute(call, values).fetchone()[0])) == wanted
         assert sum("messages_fts MATCH" in sql for sql in sent) == len(words)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        """rows_with('texts', '["zebra"]', '[9, [1]]')""",
+        """likeliest('texts', '', '', x'', 'cosine', 1, 1, -1, 9, 1.2, 0.4, '[["zebra", "1"]]', '[]'), '$.best'""",
+    ],
+)
+def test_what_is_stopped_while_it_asks_for_words_is_stopped(connection: sqlite3.Connection, call: str) -> None:
+    connection.execute(TEXT_INDEX.replace("texts", "texts_fts"))
+    connection.execute("CREATE TABLE texts_search (number INTEGER PRIMARY KEY, row_id, size)")
+    connection.set_trace_callback(lambda sql: connection.interrupt() if "MATCH" in sql else None)
+    with pytest.raises(sqlite3.OperationalError) as stopped:
+        connection.execute(f"SELECT one.value FROM json_each({call}) AS one").fetchall()
+    assert stopped.value.sqlite_errorcode == sqlite3.SQLITE_INTERRUPT
