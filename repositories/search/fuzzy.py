@@ -111,12 +111,14 @@ SCOPES: Mapping[type[Base], Mapping[str, str]] = {
 
 RANKED = """,
 compared AS MATERIALIZED (
-    SELECT id, {similarity} AS similarity FROM candidates
+    SELECT {read}, {similarity} AS similarity
+    FROM best CROSS JOIN {table} AS r
+    WHERE r.id = best.id
 )
-SELECT {read}, compared.similarity
-FROM compared JOIN {table} AS r ON r.id = compared.id
-WHERE compared.similarity >= :least
-ORDER BY compared.similarity DESC, compared.id
+SELECT {names}, similarity
+FROM compared
+WHERE similarity >= :least
+ORDER BY similarity DESC, id
 LIMIT :limit
 """
 
@@ -132,18 +134,19 @@ TYPES: Mapping[str, sa.types.TypeEngine[Any]] = {
 
 @lru_cache(maxsize=200)
 def fuzzy_statement(
-    model: type[Base], scope: tuple[str, ...], columns: tuple[str, ...], candidates: str, similarity: str
+    model: type[Base], scope: tuple[str, ...], columns: tuple[str, ...], best: str, similarity: str
 ) -> sa.TextualSelect:
-    """Built once for each form of a question; `candidates` is the dialect's WITH, with {table}, {column}, {scope}."""
+    """Built once for each form of a question; `best` is the dialect's WITH, with {table}, {column}, {scope}, and
+    `similarity` how alike a text is. `columns` has the id."""
     text, table = FUZZY[model], table_of(model)
     pieces = {
         "table": text.table,
         "column": text.column,
         "scope": " AND ".join(SCOPES[model][name] for name in scope) or "1 = 1",
         "longest": LONGEST,
-        "similarity": similarity,
         "read": ", ".join(f"r.{name}" for name in columns),
+        "names": ", ".join(columns),
     }
-    sql = sa.text((candidates + RANKED).format(**pieces))
+    sql = sa.text((best + RANKED.replace("{similarity}", similarity)).format(**pieces))
     bound = (sa.bindparam(name, type_=TYPES[name]) for name in (*scope, "candidates", "least", "limit"))
     return sql.bindparams(*bound).columns(*(table.c[name] for name in columns), sa.column("similarity", sa.Float))

@@ -52,10 +52,11 @@ IS_READY = sa.text("SELECT true AS ready FROM pg_index WHERE indexrelid = to_reg
     sa.column("ready", sa.Boolean)
 )
 
-CANDIDATES = f"""
+# Of an array that the planner cannot see it thinks the same each time: so it plans once, and not for each question.
+BEST = f"""
 WITH best AS MATERIALIZED (
     SELECT held.id
-    FROM unnest(CAST(:pieces AS text[])) AS piece CROSS JOIN LATERAL (
+    FROM unnest((SELECT CAST(:pieces AS text[]))) AS piece CROSS JOIN LATERAL (
         SELECT r.id
         FROM {{table}} AS r
         WHERE {PIECES.format(column="r.{column}")} @> ARRAY[left(piece, 3), right(piece, 3)] AND {{scope}}
@@ -64,14 +65,12 @@ WITH best AS MATERIALIZED (
     GROUP BY held.id
     ORDER BY count(*) DESC, held.id
     LIMIT :candidates
-),
-candidates AS MATERIALIZED (
-    SELECT r.id, lower(left(r.{{column}}, {{longest}})) AS text
-    FROM best JOIN {{table}} AS r ON r.id = best.id
 )"""
 
 SIMILARITY = """(
-        SELECT avg(CAST(strict_word_similarity(word, text) AS float8)) FROM unnest(CAST(:words AS text[])) AS word
+        SELECT avg(CAST(strict_word_similarity(word, seen.text) AS float8))
+        FROM (SELECT lower(left(r.{column}, {longest})) AS text OFFSET 0) AS seen
+        CROSS JOIN unnest(CAST(:words AS text[])) AS word
     )"""
 
 
@@ -80,7 +79,7 @@ async def is_ready(session: Session, text: FuzzyText) -> bool:
 
 
 def statement(query: FuzzyQuery) -> tuple[sa.TextualSelect, dict[str, object]]:
-    sql = fuzzy_statement(query.model, tuple(query.scope), query.columns, CANDIDATES, SIMILARITY)
+    sql = fuzzy_statement(query.model, tuple(query.scope), query.columns, BEST, SIMILARITY)
     return sql, query.values | {"pieces": query.pieces, "words": list(query.words)}
 
 

@@ -17,7 +17,7 @@ PARTS = sa.text("SELECT count(*) FROM sqlite_master WHERE name IN (SELECT value 
 )
 
 # CROSS JOIN: in this order. No text is read but those of the best.
-CANDIDATES = """
+BEST = """
 WITH held AS MATERIALIZED (
     SELECT f.rowid AS number, count(*) AS pieces
     FROM json_each(:pieces) AS piece CROSS JOIN {table}_fuzzy_fts AS f
@@ -31,11 +31,6 @@ best AS MATERIALIZED (
     %s
     ORDER BY pieces DESC, id
     LIMIT :candidates
-),
-candidates AS MATERIALIZED (
-    SELECT r.id, ' ' || substr(r.{column}, 1, {longest}) || ' ' AS text
-    FROM best CROSS JOIN {table} AS r
-    WHERE r.id = best.id
 )"""
 
 OF_A_SCOPE = """SELECT r.id AS id, held.pieces AS pieces
@@ -48,7 +43,7 @@ OF_ALL = """SELECT s.row_id AS id, held.pieces AS pieces
         SELECT min(pieces) FROM (SELECT pieces FROM held ORDER BY pieces DESC LIMIT :candidates)
     )"""
 
-SIMILARITY = "mean_word_similarity(:words, text)"
+SIMILARITY = "mean_word_similarity(:words, substr(r.{column}, 1, {longest}))"
 
 
 async def is_ready(session: Session, text: FuzzyText) -> bool:
@@ -59,8 +54,8 @@ async def is_ready(session: Session, text: FuzzyText) -> bool:
 
 
 def statement(query: FuzzyQuery) -> tuple[sa.TextualSelect, dict[str, object]]:
-    candidates = CANDIDATES % (OF_A_SCOPE if query.scope else OF_ALL)
-    sql = fuzzy_statement(query.model, tuple(query.scope), query.columns, candidates, SIMILARITY)
+    best = BEST % (OF_A_SCOPE if query.scope else OF_ALL)
+    sql = fuzzy_statement(query.model, tuple(query.scope), query.columns, best, SIMILARITY)
     return sql, query.values | {"pieces": json.dumps(query.pieces), "words": json.dumps(query.words)}
 
 
