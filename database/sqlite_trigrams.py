@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -30,6 +31,15 @@ class Asked:
 
 def register(connection: sqlite3.Connection) -> None:
     connection.create_function("mean_word_similarity", 2, mean_word_similarity, deterministic=True)
+    connection.create_function("most_frequent", 2, most_frequent, deterministic=True)
+
+
+def most_frequent(numbers: str | None, count: int) -> str:
+    """Of numbers that commas part, how often each is there, as a JSON object: the `count` most frequent ones, and all
+    that are as frequent as the last of them."""
+    found = Counter(numbers.split(",")) if numbers else Counter[str]()
+    least = min(sorted(found.values(), reverse=True)[:count], default=0)
+    return json.dumps({number: times for number, times in found.items() if times >= least})
 
 
 def mean_word_similarity(words: str, text: str) -> float:
