@@ -31,8 +31,8 @@ WITH reach AS MATERIALIZED (
 {lexical},
 {near},
 likely AS MATERIALIZED (
-    SELECT id, :words_weight * score / (SELECT max(score) FROM lexical) AS score
-    FROM lexical
+    SELECT id, :words_weight * lexical.score / (SELECT max(score) FROM lexical) AS score
+    FROM lexical {worth}
     WHERE (SELECT memories FROM reach) > :narrow
     ORDER BY score DESC, id
     LIMIT {likely}
@@ -65,7 +65,7 @@ ranked AS (
 )
 SELECT {read}, ranked.score AS score,
     (SELECT memories FROM reach) <= :narrow {complete} AS complete, (SELECT count(*) FROM near) AS met
-FROM ranked JOIN conversation_memory AS r ON r.id = ranked.id
+FROM (SELECT * FROM ranked LIMIT {candidates}) AS ranked JOIN conversation_memory AS r ON r.id = ranked.id
 ORDER BY ranked.score DESC, ranked.id
 """
 
@@ -84,6 +84,8 @@ LIKELY = 10_000
 FEW_A_HIT = 2
 
 SCOPE_COLUMNS = "r.id, {similarity} AS similarity, r.importance, {days} AS days"
+PLAIN_COLUMNS = "r.id, {similarity} AS similarity, 0 AS importance, 0 AS days"
+"""Where neither counts: an index alone tells which rows a scope has, and the rows themselves are not read."""
 NOT_NEAR = "near AS (SELECT id, 1 AS place FROM conversation_memory WHERE 1 = 0)"
 
 
@@ -96,10 +98,14 @@ class MemoryQuery(HybridQuery):
     filters: Mapping[str, object]
 
     @property
+    def is_plain(self) -> bool:
+        """Nothing counts but words and vector."""
+        return not self.ranking.importance and not self.ranking.age
+
+    @property
     def few(self) -> int:
         """Candidates of each kind where nothing counts but what chooses them."""
-        plain = not self.ranking.importance and not self.ranking.age and self.vector is not None
-        return FEW_A_HIT * self.limit if plain else self.candidates
+        return FEW_A_HIT * self.limit if self.is_plain and self.vector is not None else self.candidates
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +114,8 @@ class MemoryPieces(Pieces):
     from_near: str = "SELECT id FROM near"
     lexical: str = LEXICAL
     near: str = NOT_NEAR
+    worth: str = ""
+    """Joined to rows with words: those alone whose vectors are worth a look."""
 
     @property
     def asked(self) -> str:
@@ -115,11 +123,25 @@ class MemoryPieces(Pieces):
         return "(NOT frequent AND (NOT partly OR :alone) OR :every_word)"
 
 
-PIECES = ("words", "telling", "found", "lexical", "near", "best", "from_near", "measured", "each_row", "of_cut")
+PIECES = (
+    "words",
+    "telling",
+    "found",
+    "lexical",
+    "near",
+    "best",
+    "from_near",
+    "worth",
+    "measured",
+    "each_row",
+    "of_cut",
+)
 
 
 @lru_cache(maxsize=1_000)
-def statement(dialect: MemoryPieces, candidates: int, few: int, filters: tuple[str, ...]) -> sa.TextualSelect:
+def statement(
+    dialect: MemoryPieces, candidates: int, few: int, is_plain: bool, filters: tuple[str, ...]
+) -> sa.TextualSelect:
     """Built once for each form of a question."""
     pieces = {
         **BM25,
@@ -139,13 +161,15 @@ def statement(dialect: MemoryPieces, candidates: int, few: int, filters: tuple[s
         if not dialect.vectors
         else "",
         "all_of": "known" if not dialect.vectors else "score",
-        "scope_columns": SCOPE_COLUMNS.format(similarity=dialect.similarity, days=dialect.days),
+        "scope_columns": (PLAIN_COLUMNS if is_plain else SCOPE_COLUMNS).format(
+            similarity=dialect.similarity, days=dialect.days
+        ),
     }
     pieces |= {name: getattr(dialect, name).format(**pieces) for name in PIECES}
     pieces |= {"rarity": RARITY.format(**pieces, rows="memories"), "told": TOLD.format(**pieces)}
     types = {name: MEMORIES.filters[name][1] for name in filters} | {"now": UTCDateTime(), "counted": sa.BigInteger()}
     columns = [MEMORIES.row_table.c[name] for name in MEMORIES.columns]
-    return bound(SQL.format(**pieces), RecallRanking, types, columns)
+    return bound(dialect.finish(SQL.format(**pieces), filters), RecallRanking, types, columns)
 
 
 async def rank(session: Session, query: MemoryQuery, pieces: MemoryPieces, more: Mapping[str, object]) -> Ranked:
@@ -158,4 +182,5 @@ async def rank(session: Session, query: MemoryQuery, pieces: MemoryPieces, more:
         "alone": query.vector is None,
         **more,
     }
-    return await ask(session, statement(pieces, query.candidates, query.few, tuple(query.filters)), values)
+    form = statement(pieces, query.candidates, query.few, query.is_plain, tuple(query.filters))
+    return await ask(session, form, values)

@@ -1,6 +1,7 @@
 """Words and vectors on PostgreSQL: the GIN index, and vectors exactly or through the index of their space."""
 
-from collections.abc import Awaitable, Callable, Mapping
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
@@ -27,7 +28,7 @@ words AS MATERIALIZED (
     SELECT n, word, query,
         numnode(query) > 0
             AND coalesce(tsvector_to_array(to_tsvector('persona_store', word)) <@ lexemes, false) AS usual
-    FROM unnest(CAST(:words AS text[])) WITH ORDINALITY AS w (word, n)
+    FROM unnest((SELECT CAST(:words AS text[]))) WITH ORDINALITY AS w (word, n)
         CROSS JOIN LATERAL phraseto_tsquery('persona_store', word) AS query CROSS JOIN usual
 )"""
 """`usual` by what the last ANALYZE saw: it tells which way to go, and what is found is the same."""
@@ -46,6 +47,28 @@ SIMILARITIES = {
 }
 
 
+PARAMETER = re.compile(r"(?<!:):([a-z]\w*)")
+"""As `sa.text` has them."""
+
+SEEN = ("words", "vector")
+"""A list would be one of a single text, and an index is asked for a vector as it stands."""
+
+
+def hidden(sql: str, filters: Sequence[str]) -> str:
+    """So that no plan is better for one question than for another: planning took a third of the time of a search, and
+    the server keeps a plan only where those for the values of the first questions were no cheaper."""
+    return _hidden(sql, SEEN)
+
+
+def hidden_but_filters(sql: str, filters: Sequence[str]) -> str:
+    """Through an index it matters for the plan how many rows pass the filters."""
+    return _hidden(sql, (*SEEN, *filters))
+
+
+def _hidden(sql: str, seen: Sequence[str]) -> str:
+    return PARAMETER.sub(lambda found: found[0] if found[1] in seen else f"(SELECT {found[0]})", sql)
+
+
 def with_vectors(
     words: PiecesT, near: str, table: str, key: str, space: EmbeddingSpace | None, approximate: bool
 ) -> PiecesT:
@@ -57,9 +80,10 @@ def with_vectors(
     if approximate:
         distance = f"CAST(v.embedding AS {halfvec}) {operator} CAST(CAST(:vector AS vector) AS {halfvec})"
     else:
-        distance = f"v.embedding {operator} CAST(:vector AS vector), r.id"
+        distance = f"v.embedding {operator} CAST(:vector AS vector), v.{key}"
     return replace(
         words,
+        finish=hidden_but_filters if approximate else hidden,
         near=near.format(space=literal, distance=distance),
         vectors=f"LEFT JOIN {table} AS v ON v.{key} = r.id AND v.embedding_space_id = {literal}",
         similarity=SIMILARITIES[space.metric],
