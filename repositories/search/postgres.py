@@ -12,6 +12,7 @@ from repositories.search.literals import space_literals
 from repositories.search.postgres_index import (
     OPERATORS,
     READY,
+    SEARCHES_WIDELY,
     build_indexes,
     drop_indexes,
     index_parameters,
@@ -60,7 +61,7 @@ APPROXIMATE = """
 WITH candidates AS MATERIALIZED (
     SELECT {read}, {vectors}.embedding AS candidate
     FROM {rows}
-    WHERE {vectors}.embedding_space_id = {space}{conditions}
+    WHERE {vectors}.embedding_space_id = {space}{conditions} AND {searches_widely}
     ORDER BY CAST({vectors}.embedding AS {halfvec}) {operator} CAST(CAST(:vector AS vector) AS {halfvec})
     LIMIT :candidates
 ), nearest AS (
@@ -139,6 +140,7 @@ def _sql(template: str, query: VectorQuery) -> str:
         vector_table=source.table,
         key=source.key,
         ready=READY,
+        searches_widely=SEARCHES_WIDELY,
         rows=source.rows,
         vectors=source.vectors,
         conditions=query.conditions,

@@ -10,7 +10,7 @@ from models import EmbeddingSpace, Metric
 from repositories.search.contract import Ranked
 from repositories.search.hybrid import EVERY_WORD, EVERYTHING, HybridQuery, Pieces
 from repositories.search.literals import space_literals
-from repositories.search.postgres_index import EVERYWHERE, OPERATORS, Scope, is_ready
+from repositories.search.postgres_index import EVERYWHERE, OPERATORS, SEARCHES_WIDELY, Scope, is_ready
 
 PiecesT = TypeVar("PiecesT", bound=Pieces)
 
@@ -84,7 +84,7 @@ def with_vectors(
     return replace(
         words,
         finish=hidden_but_filters if approximate else hidden,
-        near=near.format(space=literal, distance=distance),
+        near=near.format(space=literal, distance=distance, key=key, widely=SEARCHES_WIDELY if approximate else "true"),
         vectors=f"LEFT JOIN {table} AS v ON v.{key} = r.id AND v.embedding_space_id = {literal}",
         similarity=SIMILARITIES[space.metric],
     )

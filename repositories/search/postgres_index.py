@@ -50,7 +50,7 @@ SELECT set_config('hnsw.iterative_scan', 'relaxed_order', true), set_config('hns
 FROM pg_index
 WHERE indexrelid = to_regclass(:name) AND indisvalid
 """
-"""A row, with the settings of the scan made until the unit ends, if the index is there; else nothing."""
+"""A row, with the settings of the scan's plan made until the unit ends, if the index is there; else nothing."""
 
 IS_WIDE = """AND ({rows}) > {middling}
 """
@@ -62,6 +62,13 @@ read through a filter the index misses what is far from the crowd that it entere
 
 EF_SEARCH = "1000"
 """The most there is: some milliseconds more than the least that finds what is near, for what is far."""
+
+SEARCHES_WIDELY = f"(SELECT set_config('hnsw.ef_search', '{EF_SEARCH}', true)) IS NOT NULL"
+"""A condition of every scan through the index, met once and before it."""
+
+PLANNED_EF_SEARCH = "1"
+"""With the most, the planner takes the index for dearer than all vectors of ten thousand rows, which take four times as
+long: so it is asked with the least."""
 
 SCANNED_A_CANDIDATE = 4
 """Rows that a scan may meet behind a filter, for each that it should find, if these are more than those of its first
@@ -87,7 +94,7 @@ def index_parameters(table: str, space_id: UUID, candidates: int) -> dict[str, o
     """Those of READY."""
     return {
         "name": index_name(table, space_id),
-        "ef_search": EF_SEARCH,
+        "ef_search": PLANNED_EF_SEARCH,
         "most_scanned": str(max(int(EF_SEARCH), SCANNED_A_CANDIDATE * candidates)),
     }
 

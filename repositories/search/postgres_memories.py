@@ -93,6 +93,7 @@ NEAR = """near AS MATERIALIZED (
         SELECT v.memory_id AS id, v.embedding
         FROM memory_embeddings AS v {{among}}
         WHERE v.embedding_space_id = {space} AND {{conditions}} AND (SELECT memories FROM reach) > :narrow
+            AND {widely}
         ORDER BY {distance}
         LIMIT {{candidates}}
     ) AS v

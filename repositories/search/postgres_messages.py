@@ -48,7 +48,7 @@ NEAR = """near AS MATERIALIZED (
     SELECT r.id, r.conversation_id, r.position
     FROM messages AS r {{of_talks}}
         JOIN message_embeddings AS v ON v.message_id = r.id AND v.embedding_space_id = {space}
-    WHERE {{wanted}} AND (SELECT messages FROM reach) > :narrow
+    WHERE {{wanted}} AND (SELECT messages FROM reach) > :narrow AND {widely}
     ORDER BY {distance}
     LIMIT {{candidates}}
 )"""
