@@ -1,6 +1,6 @@
 """What every search by words and vector shares: what is asked, when all of a scope is compared, how words weigh."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -137,8 +137,6 @@ class Pieces:
     """Of a narrow scope, each with its vector."""
     vectors: str = ""
     similarity: str = "CAST(NULL AS REAL)"
-    finish: Callable[[str, Sequence[str]], str] = lambda sql, filters: sql
-    """What is done to the whole statement, whose filters have parameters of these names."""
 
     @property
     def complete(self) -> str:

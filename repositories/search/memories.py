@@ -4,7 +4,7 @@ As for messages, without what only talk has: a narrow scope is compared whole, o
 nearest by vector are candidates.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -116,6 +116,8 @@ class MemoryPieces(Pieces):
     near: str = NOT_NEAR
     worth: str = ""
     """Joined to rows with words: those alone whose vectors are worth a look."""
+    finish: Callable[[str, Sequence[str]], str] = lambda sql, filters: sql
+    """What is done to the whole statement, whose filters have parameters of these names."""
 
     @property
     def asked(self) -> str:

@@ -162,7 +162,7 @@ ranked AS (
 )
 SELECT {read}, {part_names}, ranked.score AS score,
     (SELECT messages FROM reach) <= :narrow {complete} AS complete, (SELECT count(*) FROM near) AS met
-FROM (SELECT * FROM ranked LIMIT {candidates}) AS ranked JOIN messages AS r ON r.id = ranked.id
+FROM ranked JOIN messages AS r ON r.id = ranked.id
 ORDER BY ranked.score DESC, ranked.id
 """
 
@@ -237,8 +237,7 @@ def statement(
     pieces |= {name: getattr(dialect, name).format(**pieces) for name in PIECES}
     pieces |= {"rarity": RARITY.format(**pieces, rows="messages"), "told": TOLD.format(**pieces)}
     columns = [*RECORD_COLUMNS, *(sa.column(name, sa.Float) for name in parts)]
-    filters = [*talk_values(dict.fromkeys(talks)), *(f"role_{n}" for n in range(roles)), "since", "until"]
-    return bound(dialect.finish(SQL.format(**pieces), filters), Ranking, TYPES, columns)
+    return bound(SQL.format(**pieces), Ranking, TYPES, columns)
 
 
 def of_talks(talks: Sequence[str]) -> str:

@@ -83,7 +83,6 @@ def with_vectors(
         distance = f"v.embedding {operator} CAST(:vector AS vector), v.{key}"
     return replace(
         words,
-        finish=hidden_but_filters if approximate else hidden,
         near=near.format(space=literal, distance=distance, key=key, widely=SEARCHES_WIDELY if approximate else "true"),
         vectors=f"LEFT JOIN {table} AS v ON v.{key} = r.id AND v.embedding_space_id = {literal}",
         similarity=SIMILARITIES[space.metric],

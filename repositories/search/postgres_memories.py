@@ -7,7 +7,14 @@ from functools import cache
 from database import Session
 from repositories.search.contract import Ranked
 from repositories.search.memories import MemoryPieces, MemoryQuery, rank
-from repositories.search.postgres_hybrid import OF_CUT, WORDS, hidden, through_index_or_exactly, with_vectors
+from repositories.search.postgres_hybrid import (
+    OF_CUT,
+    WORDS,
+    hidden,
+    hidden_but_filters,
+    through_index_or_exactly,
+    with_vectors,
+)
 from repositories.search.postgres_index import EVERYWHERE, MIDDLING, Scope
 from repositories.search.sources import MEMORIES
 
@@ -121,7 +128,7 @@ async def memories(session: Session, query: MemoryQuery) -> Ranked:
     async def ask(approximate: bool, more: Mapping[str, object]) -> Ranked:
         pieces = with_vectors(PIECES, NEAR, "memory_embeddings", "memory_id", query.space, approximate)
         if query.space is not None:
-            pieces = replace(pieces, worth=WORTH)
+            pieces = replace(pieces, worth=WORTH, finish=hidden_but_filters if approximate else hidden)
         return await rank(session, query, pieces, {"words": list(query.words), **more})
 
     scope = None if "conversation_id" in query.filters else _scope(tuple(query.filters))

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from database import Session
 from repositories.search.contract import Ranked
 from repositories.search.messages import TYPES, MessagePieces, MessageQuery, of_talks, rank, talk_values
-from repositories.search.postgres_hybrid import OF_CUT, WORDS, hidden, through_index_or_exactly, with_vectors
+from repositories.search.postgres_hybrid import OF_CUT, WORDS, through_index_or_exactly, with_vectors
 from repositories.search.postgres_index import EVERYWHERE, Scope
 
 PIECES = MessagePieces(
@@ -41,7 +41,6 @@ PIECES = MessagePieces(
     days="(CAST(extract(epoch FROM s.sent_at - :at) AS float8) / 86400)",
     greatest="greatest",
     least="least",
-    finish=hidden,
 )
 
 NEAR = """near AS MATERIALIZED (
