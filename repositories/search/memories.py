@@ -114,6 +114,8 @@ class MemoryPieces(Pieces):
     from_near: str = "SELECT id FROM near"
     lexical: str = LEXICAL
     near: str = NOT_NEAR
+    among: str = ""
+    """Joined to the vectors where there are filters."""
     worth: str = ""
     """Joined to rows with words: those alone whose vectors are worth a look."""
     finish: Callable[[str, Sequence[str]], str] = lambda sql, filters: sql
@@ -167,6 +169,7 @@ def statement(
             similarity=dialect.similarity, days=dialect.days
         ),
     }
+    pieces["among"] = dialect.among if filters else ""
     pieces |= {name: getattr(dialect, name).format(**pieces) for name in PIECES}
     pieces |= {"rarity": RARITY.format(**pieces, rows="memories"), "told": TOLD.format(**pieces)}
     types = {name: MEMORIES.filters[name][1] for name in filters} | {"now": UTCDateTime(), "counted": sa.BigInteger()}
