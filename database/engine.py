@@ -57,6 +57,9 @@ class Driver(Protocol):
 
     def has_begun(self, connection: Any) -> bool: ...
 
+    def waits_to_return(self, connection: Any) -> bool:
+        """To give it back to its pool, which undoes what was begun, an answer is waited for."""
+
 
 @dataclass(frozen=True, slots=True)
 class Engines:

@@ -47,6 +47,8 @@ def create_engine(url: sa.URL, settings: Settings) -> AsyncEngine:
         max_overflow=settings.max_overflow,
         pool_timeout=settings.pool_timeout,
         pool_recycle=settings.pool_recycle,
+        # The connection that was used last has what it needs at hand, here and in the server.
+        pool_use_lifo=True,
         echo=settings.echo,
         hide_parameters=True,
         json_serializer=dump_json,
@@ -103,6 +105,9 @@ class Direct:
 
     def has_begun(self, connection: Any) -> bool:
         return connection._transaction is not None
+
+    def waits_to_return(self, connection: Any) -> bool:
+        return self.has_begun(connection)
 
 
 def driver(settings: Settings) -> Direct:

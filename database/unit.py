@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncTransaction
-from sqlalchemy.pool import PoolProxiedConnection
+from sqlalchemy.pool import PoolProxiedConnection, QueuePool
 from sqlalchemy.util import greenlet_spawn
 
 from database.engine import BROKEN, Driver, in_our_words, is_broken, log_if_slow
@@ -147,7 +147,10 @@ class Unit:
         elif self._connection is not None:
             await self._connection.close()
         elif self._taken is not None:
-            await greenlet_spawn(self._taken.close)
+            if self._waits_to_return():
+                await greenlet_spawn(self._taken.close)
+            else:
+                self._taken.close()
         if not self._pool_is_open():
             await greenlet_spawn(self._pool.dispose)
 
@@ -155,6 +158,12 @@ class Unit:
     def _commit_is_heard(self) -> bool:
         """Somebody listens to commits."""
         return bool(self._engine.sync_engine.dispatch.commit)
+
+    def _waits_to_return(self) -> bool:
+        """For an answer; a connection for which the pool has no place is closed, with a farewell."""
+        pool = self._pool
+        has_place = isinstance(pool, QueuePool) and pool.checkedin() < pool.size()
+        return not has_place or self._driver.waits_to_return(self._pooled())
 
     def _pool_is_open(self) -> bool:
         return self._pool is self._engine.sync_engine.pool

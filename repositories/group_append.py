@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from database import Database, Session
 from database.errors import DuplicateError, NotFoundError, StoreError
-from models import Conversation, Message
+from models import Conversation, Message, utc_now
 from models.types import UTCDateTime
 from models.values import dump_json
 from repositories.append import GIVEN, PARAMETERS, STORED, Places, counters_statement
@@ -26,9 +26,13 @@ from repositories.validation import Row
 CONVERSATIONS = table_of(Conversation)
 MESSAGES = table_of(Message)
 
-IDS = [name for name in (*GIVEN, "conversation_id") if isinstance(COLUMNS[name], sa.Uuid)]
-TIMES = [name for name in GIVEN if isinstance(COLUMNS[name], UTCDateTime)]
-PLAIN = [name for name in GIVEN if name not in (*IDS, *TIMES)]
+OF_EACH = [name for name in (*GIVEN, "conversation_id") if name in COLUMNS]
+IDS = [name for name in OF_EACH if isinstance(COLUMNS[name], sa.Uuid)]
+TIMES = [name for name in OF_EACH if isinstance(COLUMNS[name], UTCDateTime)]
+PLAIN = [name for name in OF_EACH if name not in (*IDS, *TIMES)]
+
+LONGEST_GAP = timedelta(days=4_000_000)
+"""Between the first and the last moment that a time can be there is less; the server's times go back as far."""
 
 Fate: TypeAlias = MessageRecord | StoreError
 
@@ -58,14 +62,15 @@ async def append_group(database: Database, entries: Sequence[NewEntry]) -> list[
     """
     in_one = writes_in_cte(database.url.get_backend_name())
     doubted = [entry.row["id"] for entry in entries if entry.may_be_stored]
+    gap = database.settings.episode_gap
     if in_one and not doubted:
-        return _fates(entries, await database.fetch_alone(group_statement(), _parameters(entries, ())), {})
+        return _fates(entries, await database.fetch_alone(group_statement(), _parameters(entries, (), gap)), {})
     async with database.transaction() as session:
         known = await _stored(session, doubted)
         if in_one:
-            answers = await session.fetch(group_statement(), _parameters(entries, known))
+            answers = await session.fetch(group_statement(), _parameters(entries, known, gap))
         else:
-            answers = await _in_steps(await session.core(), entries, known, session.settings.episode_gap)
+            answers = await _in_steps(await session.core(), entries, known, gap)
     return _fates(entries, answers, known)
 
 
@@ -94,27 +99,31 @@ async def _stored(session: Session, ids: Sequence[UUID]) -> dict[UUID, RowMappin
     return {row["id"]: row for row in found}
 
 
-def _parameters(entries: Sequence[NewEntry], known: Container[UUID]) -> dict[str, object]:
+def _parameters(entries: Sequence[NewEntry], known: Container[UUID], gap: timedelta) -> dict[str, object]:
     messages = []
     for n, entry in enumerate(entries):
         row = entry.row
         # What is left out is NULL: there is less to write and to read.
         message = {name: row[name] for name in PLAIN if row[name] is not None}
         message["n"] = n
-        message["is_stored"] = row["id"] in known
-        message["episode_before"] = entry.episode_before.isoformat()
         for name in IDS:
             message[name] = row[name].hex
         for name in TIMES:
             if (time := row[name]) is not None:
                 message[name] = time.isoformat()
+        if row["id"] in known:
+            message["is_stored"] = True
         if entry.owner_id is not None:
             message["owner_id"] = entry.owner_id
         if entry.given_episode is not None:
             message["given_episode"] = entry.given_episode
         messages.append(message)
-    ids = {entry.conversation_id for entry in entries}
-    return {"messages": dump_json(messages), "conversations": list(ids)}
+    return {
+        "messages": dump_json(messages),
+        "conversations": list({entry.conversation_id for entry in entries}),
+        "now": utc_now(),
+        "gap": min(gap, LONGEST_GAP),
+    }
 
 
 async def _in_steps(

@@ -17,14 +17,16 @@ from repositories.ownership import table_of
 CONVERSATIONS = table_of(Conversation)
 MESSAGES = table_of(Message)
 
+OF_ALL = ("created_at", "updated_at")
+"""What is the same moment for the whole group: the parameter `now`."""
+
 COLUMNS: dict[str, sa.types.TypeEngine[Any]] = {
     "n": sa.BigInteger(),
     "conversation_id": MESSAGES.c.conversation_id.type,
     "owner_id": sa.Text(),
     "given_episode": sa.BigInteger(),
-    "episode_before": MESSAGES.c.sent_at.type,
     "is_stored": sa.Boolean(),
-    **{name: MESSAGES.c[name].type for name in GIVEN},
+    **{name: MESSAGES.c[name].type for name in GIVEN if name not in OF_ALL},
 }
 """What the parameter `messages` says of each message, a JSON array of objects: the driver takes one text at half
 the cost of an array for each column."""
@@ -34,16 +36,17 @@ the cost of an array for each column."""
 def group_statement() -> sa.Select[Any]:
     """For each message, in order: `is_there`, whether the owner has such a conversation; its position and episode.
 
+    Parameters: `messages`, as COLUMNS tells; `conversations`, their ids; `now`; `gap`, the silence before an episode.
     What `is_stored` takes no place, and nor does what has no conversation: nulls. An id that another transaction has
     stored meanwhile violates the key, and nothing of the group is kept.
     """
     v = _messages().cte("v")
     c = _locked().cte("c")
     e = _placed(v, c).cte("e")
+    of_each = [name for name in (*GIVEN, "conversation_id", "position", "episode") if name not in OF_ALL]
+    of_all = [sa.bindparam("now", type_=MESSAGES.c[name].type) for name in OF_ALL]
     insert = sa.insert(MESSAGES).from_select(
-        [*GIVEN, "conversation_id", "position", "episode"],
-        sa.select(*(e.c[name] for name in (*GIVEN, "conversation_id", "position", "episode"))),
-        include_defaults=False,
+        [*of_each, *OF_ALL], sa.select(*(e.c[name] for name in of_each), *of_all), include_defaults=False
     )
     answer = (
         sa.select(c.c.id.is_not(None).label("is_there"), e.c.position, e.c.episode)
@@ -81,7 +84,8 @@ def _placed(v: sa.CTE, c: sa.CTE) -> sa.Select[Any]:
     """
     window: dict[str, Any] = {"partition_by": v.c.conversation_id, "order_by": v.c.n}
     place = sa.func.row_number().over(**window)
-    silent = sa.func.lag(v.c.sent_at, 1, c.c.last_message_at).over(**window) < v.c.episode_before
+    before = v.c.sent_at - sa.bindparam("gap", type_=sa.Interval())
+    silent = sa.func.lag(v.c.sent_at, 1, c.c.last_message_at).over(**window) < before
     begins = v.c.given_episode.is_(None) & (((c.c.last_episode == 0) & (place == 1)) | silent)
     p = (
         sa.select(
@@ -93,7 +97,7 @@ def _placed(v: sa.CTE, c: sa.CTE) -> sa.Select[Any]:
             (sa.func.count().over(partition_by=v.c.conversation_id) == place).label("is_last"),
         )
         .select_from(v.join(c, _is_of(v, c)))
-        .where(~v.c.is_stored)
+        .where(v.c.is_stored.is_not(True))
         .subquery("p")
     )
     window = {"partition_by": p.c.conversation_id, "order_by": p.c.n}

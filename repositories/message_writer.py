@@ -1,6 +1,7 @@
 """Group write: the appends of many tasks that wait at the same moment are stored by one statement and one commit."""
 
 import asyncio
+from operator import attrgetter
 from types import TracebackType
 from typing import Self, Unpack
 from uuid import UUID
@@ -21,8 +22,9 @@ MOST_WAITING = 1_000_000
 class MessageWriter:
     """Appends for many tasks, outside of units, since it commits: a call returns when its message is kept.
 
-    What waits at the same moment is one statement on PostgreSQL and one unit on SQLite. The messages of a conversation
-    are stored in the order of the calls. `async with MessageWriter(database) as writer:`, in one event loop.
+    What waits at the same moment is one statement or two on PostgreSQL and one unit on SQLite. The messages of a
+    conversation are stored in the order of the calls. `async with MessageWriter(database) as writer:`, in one event
+    loop.
 
     At most `max_waiting` messages wait or are under way. Who comes then waits in line, as for a connection, and gets
     PoolTimeoutError after `Settings.pool_timeout` seconds.
@@ -33,7 +35,7 @@ class MessageWriter:
         self._database = database
         self._owner_id = None if owner_id is None else valid_text(owner_id, "owner_id")
         self._room = asyncio.Semaphore(valid_limit(max_waiting, "max_waiting", MOST_WAITING))
-        # A conversation has one lane, for the order. On PostgreSQL one lane's group is made while the other's is kept.
+        # On PostgreSQL one lane's group is made while the other's is kept.
         lanes = 2 if writes_in_cte(database.url.get_backend_name()) else 1
         turn = asyncio.Lock()
         self._lanes = [Lane(database, self._room, turn) for _ in range(lanes)]
@@ -57,7 +59,7 @@ class MessageWriter:
         if self._database.is_held():
             raise TransactionError("this task holds a unit, and its message would wait for the end of it")
         await self._enter()
-        return await self._lanes[entry.conversation_id.int % len(self._lanes)].put(entry)
+        return await self._lane(entry.conversation_id).put(entry)
 
     async def close(self) -> None:
         """Take nothing more; returns when what was taken is stored or refused."""
@@ -89,6 +91,13 @@ class MessageWriter:
         episode = None if message.get("episode") is None else row["episode"]
         before = before_gap(row["sent_at"], self._database.settings.episode_gap)
         return NewEntry(row, owner_id, episode, before, may_be_stored=message.get("id") is not None)
+
+    def _lane(self, conversation_id: UUID) -> Lane:
+        """The one that has messages of the conversation, for their order; else the one that has the least to do."""
+        for lane in self._lanes:
+            if conversation_id in lane.conversations:
+                return lane
+        return min(self._lanes, key=attrgetter("load"))
 
     async def _enter(self) -> None:
         if self._room.locked():

@@ -1,7 +1,7 @@
 """A lane of the group write: what waits in it is stored together, group after group, and each caller gets its fate."""
 
 import asyncio
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -55,11 +55,16 @@ class Lane:
         self._turn = turn
         self._waiting: deque[Waiting] = deque()
         self._task: asyncio.Task[None] | None = None
+        self.conversations: Counter[UUID] = Counter()
+        """Of what waits or is under way."""
+        self.load = 0
 
     def put(self, entry: NewEntry) -> "asyncio.Future[MessageRecord]":
         loop = asyncio.get_running_loop()
         waiting = Waiting(entry, loop.create_future(), loop.time())
         self._waiting.append(waiting)
+        self.conversations[entry.conversation_id] += 1
+        self.load += 1
         if self._task is None:
             self._task = loop.create_task(self._store_all())
         return waiting.fate
@@ -101,8 +106,15 @@ class Lane:
 
     def _leave(self, group: "list[Waiting] | deque[Waiting]") -> None:
         while group:
-            group.pop().fate.cancel()
+            waiting = group.pop()
+            waiting.fate.cancel()
             self._room.release()
+            self.load -= 1
+            id = waiting.entry.conversation_id
+            if self.conversations[id] > 1:
+                self.conversations[id] -= 1
+            else:
+                del self.conversations[id]
 
     async def _settle(self, group: Sequence[Waiting], *, again: bool = True) -> None:
         """Give each its fate; where one of them spoils the group, in smaller ones."""

@@ -39,23 +39,26 @@ SELECT {columns}, {score} AS score FROM nearest ORDER BY distance, id
 
 EXACT_IF_NARROW = """
 WITH scope AS MATERIALIZED (
-    SELECT r.id FROM {row_table} AS r WHERE true{conditions} LIMIT :counted
-), reach AS MATERIALIZED (
-    SELECT count(*) > :narrow AS wide FROM scope
+    SELECT array_agg(id) AS ids, count(*) > :narrow AS wide
+    FROM (SELECT r.id FROM {row_table} AS r WHERE true{conditions} LIMIT :counted) AS r
 ), indexed AS MATERIALIZED (
-    {ready} AND (SELECT wide FROM reach)
+    {ready} AND (SELECT wide FROM scope)
 ), nearest AS MATERIALIZED (
-    SELECT s.id, v.embedding {operator} CAST(:vector AS vector) AS distance
-    FROM scope AS s JOIN {vector_table} AS v ON v.{key} = s.id AND v.embedding_space_id = {space}
-    WHERE NOT (SELECT wide FROM reach)
-    ORDER BY distance, s.id
+    SELECT v.{key} AS id, v.embedding {operator} CAST(:vector AS vector) AS distance
+    FROM {vector_table} AS v
+    WHERE v.{key} = ANY (CAST((SELECT ids FROM scope) AS uuid[])) AND v.embedding_space_id = {space}
+        AND NOT (SELECT wide FROM scope)
+    ORDER BY distance, id
     LIMIT :limit
 )
 SELECT {read}, {score} AS score, wide, EXISTS (SELECT 1 FROM indexed) AS indexed
-FROM reach LEFT JOIN (nearest JOIN {row_table} AS r USING (id)) ON true
+FROM scope LEFT JOIN (nearest JOIN {row_table} AS r USING (id)) ON true
 ORDER BY distance, id
 """
-"""One row at least, which says of a wide scope whether it has an index; the unit is set to use it well then."""
+"""One row at least, which says of a wide scope whether it has an index; the unit is set to use it well then.
+
+An array, since the index of the vectors is read once from its first id to its last: of a hundredth of all rows that is
+half as many pages as looking up one after the other."""
 
 APPROXIMATE = """
 WITH candidates AS MATERIALIZED (

@@ -243,6 +243,25 @@ async def test_a_connection_learns_vectors_when_the_extension_comes(postgres_cop
     await postgres_copies.drop(url)
 
 
+async def test_a_connection_for_which_the_pool_has_no_place_is_closed(url: str) -> None:
+    count = sa.text("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()")
+    others = count.columns(sa.column("n", sa.BigInteger))
+    async with Database(settings_for(url, pool_size=1, max_overflow=2)) as database:
+
+        async def sessions() -> object:
+            async with database.session() as session:
+                return (await session.read(others, {}))[0][0]
+
+        async with database.session() as one, database.session() as two:
+            await one.read(others, {})
+            await two.read(others, {})
+            assert await sessions() == 3
+        async with asyncio.timeout(10):
+            while await sessions() != 1:
+                # Each question is a round trip: time for the server to end the others.
+                pass
+
+
 async def test_a_migration_does_not_spoil_the_connections_that_are_open(postgres_copies: PostgresCopies) -> None:
     url = await postgres_copies.empty()
     async with Database(url) as database:

@@ -17,16 +17,20 @@ from database.errors import (
     TransactionError,
 )
 from repositories import MessageRecord, MessageWriter, UnitOfWork
-from tests.support import Statements, on_sqlite
+from tests.support import Statements, on_postgresql, on_sqlite
 
 Counted = Callable[[], AbstractContextManager[Statements]]
 
 
 async def new_talks(database: Database, count: int, *, owner_id: str | None = None) -> list[UUID]:
-    """With even ids, and so in one lane."""
     async with UnitOfWork(database, owner_id=owner_id) as uow:
-        ids = [UUID(int=uuid4().int & ~1) for _ in range(count)]
-        return [(await uow.conversations.create(title="talk", id=id)).id for id in ids]
+        return [(await uow.conversations.create(title="talk")).id for _ in range(count)]
+
+
+def in_one_lane(writer: MessageWriter) -> MessageWriter:
+    """So that what waits together is one group."""
+    del writer._lanes[1:]
+    return writer
 
 
 async def told(calls: Sequence[Awaitable[MessageRecord]]) -> list[object]:
@@ -66,9 +70,7 @@ async def under_way(database: Database, backend: str) -> None:
 
 
 async def test_the_order_of_the_calls_is_kept_in_each_conversation(store: Database) -> None:
-    talks = await new_talks(store, 2)
-    async with UnitOfWork(store) as uow:
-        talks.append((await uow.conversations.create(title="odd", id=UUID(int=uuid4().int | 1))).id)
+    talks = await new_talks(store, 3)
     async with MessageWriter(store) as writer:
         calls = [
             writer.append(talks[n % 3], role="user", content=str(n), input_tokens=n, extra_data={"n": [n, 1e23]})
@@ -84,13 +86,26 @@ async def test_the_order_of_the_calls_is_kept_in_each_conversation(store: Databa
 
 async def test_what_waits_together_is_stored_together(store: Database, statements: Counted, backend: str) -> None:
     talks = await new_talks(store, 4)
-    async with MessageWriter(store) as writer:
+    async with in_one_lane(MessageWriter(store)) as writer:
         with statements() as seen:
             await asyncio.gather(*(writer.append(talk, role="user", content="a") for talk in talks * 5))
         assert len(seen) == (1 if backend == "postgresql" else 3)
         with statements() as seen:
             await asyncio.gather(*(writer.append(talk, role="user", content="b", id=uuid4()) for talk in talks * 5))
         assert len(seen) == (2 if backend == "postgresql" else 4), "ids of clients are looked at"
+
+
+@on_postgresql
+async def test_lanes_have_as_much_to_do_as_each_other(store: Database) -> None:
+    talks = await new_talks(store, 8)
+    async with MessageWriter(store) as writer:
+        one, other = writer._lanes
+        calls = [asyncio.create_task(writer.append(talk, role="user", content="a")) for talk in talks * 2]
+        await asyncio.sleep(0)
+        assert (one.load, other.load) == (8, 8)
+        assert not one.conversations.keys() & other.conversations.keys(), "a conversation is in one of them"
+        await asyncio.gather(*calls)
+        assert (one.load, other.load, one.conversations, other.conversations) == (0, 0, {}, {})
 
 
 async def test_a_group_has_an_end(store: Database, statements: Counted, backend: str) -> None:
@@ -107,7 +122,7 @@ async def test_a_bad_one_gets_its_error_and_the_others_are_stored(store: Databas
     talks = await new_talks(store, 2)
     [foreign] = await new_talks(store, 1, owner_id="bob")
     taken = uuid4()
-    async with MessageWriter(store) as writer:
+    async with in_one_lane(MessageWriter(store)) as writer:
         await writer.append(talks[0], role="user", content="0", id=taken)
         found = await told(
             [
@@ -131,7 +146,7 @@ async def test_a_bad_one_gets_its_error_and_the_others_are_stored(store: Databas
 async def test_what_the_database_refuses_is_refused_alone(fresh_database: Database) -> None:
     await fresh_database.execute("CREATE UNIQUE INDEX one_name ON messages (name)")
     talks = await new_talks(fresh_database, 3)
-    async with MessageWriter(fresh_database) as writer:
+    async with in_one_lane(MessageWriter(fresh_database)) as writer:
         names = ["ada", "bob", "ada", "eve", "ian", "bob"]
         found = await told(
             [writer.append(talks[n % 2], role="user", name=name, content=name) for n, name in enumerate(names)]
@@ -163,7 +178,7 @@ async def test_a_message_that_is_sent_twice_is_stored_once(store: Database, stat
 async def test_an_id_that_a_unit_stores_meanwhile(store: Database, backend: str) -> None:
     talks = await new_talks(store, 2)
     keys = [uuid4(), uuid4()]
-    async with MessageWriter(store) as writer:
+    async with in_one_lane(MessageWriter(store)) as writer:
         async with held(store, talks[0]) as uow:
             await uow.messages.append(talks[0], role="user", content="mine", id=keys[0])
             await uow.messages.append(talks[0], role="user", content="mine", id=keys[1])
