@@ -2,8 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -13,10 +13,10 @@ from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from database import migrations
+from database.alone import Alone
+from database.ending import end_of, keeping, to_its_end
 from database.engine import Engines, create_engines
 from database.errors import (
-    CommitUnknownError,
-    ConnectionLostError,
     InvalidInputError,
     NotConnectedError,
     StoreError,
@@ -29,7 +29,7 @@ from database.raw import RawSql
 from database.retry import DEADLINE, RETRIES, again
 from database.session import Session
 from database.settings import Settings, load_settings
-from database.translation import never_sent, translate
+from database.translation import translate
 from database.unit import Unit
 from database.url import parse_url
 from models.values import check_text
@@ -129,10 +129,10 @@ class Database(RawSql):
                 if session.unit.is_broken:
                     raise TransactionError("a statement of this unit has failed; nothing of it was kept")
             except BaseException:
-                await _end(session, session.end(keep=False))
+                await end_of(session, session.end(keep=False))
                 raise
-            with _keeping():
-                await _to_its_end(session.end(keep=True))
+            with keeping():
+                await to_its_end(session.end(keep=True))
         finally:
             self._holding.discard(holder)
         await session.run_hooks()
@@ -167,18 +167,23 @@ class Database(RawSql):
 
         It needs no BEGIN and no COMMIT of its own. Raises CommitUnknownError where the connection broke meanwhile.
         """
-        engines = self._ready()
-        holder = self._hold(engines.one_writer)
-        unit = self._unit(engines.writer, reads=False)
+        holder = self._hold(self._ready().one_writer)
+        alone = self.alone()
         try:
-            await unit.take(self._sandbox)
-            try:
-                with _keeping():
-                    return await unit.fetch_and_keep(statement, values)
-            finally:
-                await _end(unit, unit.give_back())
+            return await alone.fetch(statement, values)
         finally:
+            await alone.rest()
             self._holding.discard(holder)
+
+    def alone(self) -> Alone:
+        """`fetch_alone` for many statements, one after another."""
+
+        async def take() -> Unit:
+            unit = self._unit(self._ready().writer, reads=False)
+            await unit.take(self._sandbox)
+            return unit
+
+        return Alone(take)
 
     @asynccontextmanager
     async def session(self, *, owner_id: str | None = None) -> AsyncIterator[Session]:
@@ -190,7 +195,7 @@ class Database(RawSql):
             try:
                 yield session
             finally:
-                await _end(session, session.end(keep=False))
+                await end_of(session, session.end(keep=False))
         finally:
             self._holding.discard(holder)
 
@@ -209,7 +214,7 @@ class Database(RawSql):
                     yield session
             finally:
                 self._sandbox = None
-                await _to_its_end(outer.close())
+                await to_its_end(outer.close())
 
     @asynccontextmanager
     async def autocommit(self) -> AsyncIterator[AsyncConnection]:
@@ -272,53 +277,9 @@ class Database(RawSql):
             yield await session.core()
 
 
-async def _end(ended: Session | Unit, end: Coroutine[Any, Any, None]) -> None:
-    """Whatever comes. What has begun nothing waits for nothing, so no cancellation can come between."""
-    await (end if ended.is_idle else _to_its_end(end))
-
-
-@contextmanager
-def _keeping() -> Iterator[None]:
-    """What was on its way to be kept when the connection broke may have been kept."""
-    try:
-        yield
-    except ConnectionLostError as error:
-        if never_sent(error):
-            raise
-        raise CommitUnknownError(error.code) from error
-
-
 def _valid_owner(owner_id: str | None) -> str | None:
     """Every statement of the unit compares with it: what no column holds is refused before the first."""
     try:
         return None if owner_id is None else check_text(owner_id)
     except ValueError as error:
         raise InvalidInputError("owner_id", str(error)) from None
-
-
-async def _and_tell(work: Coroutine[Any, Any, T], ended: asyncio.Future[None]) -> T:
-    try:
-        return await work
-    finally:
-        if not ended.done():
-            ended.set_result(None)
-
-
-async def _to_its_end(work: Coroutine[Any, Any, T]) -> T:
-    """Await `work` whole even when the task is cancelled meanwhile; the cancellation goes on after it."""
-    loop = asyncio.get_running_loop()
-    ended: asyncio.Future[None] = loop.create_future()
-    task = loop.create_task(_and_tell(work, ended))
-    try:
-        # Told by the work itself, and not as the task's end is: that would be one more turn of the loop.
-        await ended
-    except asyncio.CancelledError:
-        while not task.done():
-            try:
-                await asyncio.wait([task])
-            except asyncio.CancelledError:
-                continue
-        if not task.cancelled():
-            task.exception()
-        raise
-    return task.result()

@@ -155,6 +155,13 @@ class Unit:
             await greenlet_spawn(self._pool.dispose)
 
     @property
+    def is_wanted(self) -> bool:
+        """Its end is: another unit may wait for the connection, or whoever closed its pool."""
+        pool = self._pool
+        there_are_more = isinstance(pool, QueuePool) and (pool.checkedin() > 0 or pool.overflow() < 0)
+        return self._savepoint is not None or not there_are_more or not self._pool_is_open()
+
+    @property
     def _commit_is_heard(self) -> bool:
         """Somebody listens to commits."""
         return bool(self._engine.sync_engine.dispatch.commit)

@@ -12,6 +12,7 @@ from sqlalchemy.engine import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from database import Database, Session
+from database.alone import Alone
 from database.errors import DuplicateError, NotFoundError, StoreError
 from models import Conversation, Message, utc_now
 from models.types import UTCDateTime
@@ -54,7 +55,7 @@ class NewEntry:
         return found
 
 
-async def append_group(database: Database, entries: Sequence[NewEntry]) -> list[Fate]:
+async def append_group(database: Database, alone: Alone, entries: Sequence[NewEntry]) -> list[Fate]:
     """The fate of each, in order; no two have the same id. They are kept, in a unit of their own.
 
     One statement on PostgreSQL, three on SQLite; one more where some may be stored already. Raises what is the fate of
@@ -64,7 +65,7 @@ async def append_group(database: Database, entries: Sequence[NewEntry]) -> list[
     doubted = [entry.row["id"] for entry in entries if entry.may_be_stored]
     gap = database.settings.episode_gap
     if in_one and not doubted:
-        return _fates(entries, await database.fetch_alone(group_statement(), _parameters(entries, (), gap)), {})
+        return _fates(entries, await alone.fetch(group_statement(), _parameters(entries, (), gap)), {})
     async with database.transaction() as session:
         known = await _stored(session, doubted)
         if in_one:

@@ -51,6 +51,7 @@ class Lane:
         callers and sends what they say next, undisturbed. Else lanes whose answers come at the same moment go on
         side by side, and the server waits for both groups to be made."""
         self._database = database
+        self._alone = database.alone()
         self._room = room
         self._turn = turn
         self._waiting: deque[Waiting] = deque()
@@ -83,11 +84,14 @@ class Lane:
                     self._leave(group)
                     # Who has an answer now may have more to say: it goes with what came meanwhile.
                     await asyncio.sleep(0)
+                    if not self._waiting:
+                        await self._alone.rest()
         finally:
             self._task = None
             # Nothing, unless this task was cancelled.
             self._leave(group)
             self._leave(self._waiting)
+            await self._alone.rest()
 
     def _next_group(self) -> list[Waiting]:
         """As many as may go together; none with an id that another of them has: it is a replay, or is refused."""
@@ -160,7 +164,7 @@ class Lane:
 
         async def store() -> list[Fate]:
             try:
-                return await append_group(self._database, entries)
+                return await append_group(self._database, self._alone, entries)
             except CommitUnknownError:
                 for entry in entries:
                     entry.may_be_stored = True

@@ -21,8 +21,7 @@ from repositories.search.sources import MEMORIES
 
 SQL = """
 WITH reach AS MATERIALIZED (
-    SELECT count(*) AS memories
-    FROM (SELECT 1 FROM conversation_memory AS r WHERE {conditions} LIMIT :counted) AS the_first
+    SELECT {reach} AS memories
 ),
 {words},
 {telling},
@@ -69,6 +68,9 @@ FROM (SELECT * FROM ranked LIMIT {candidates}) AS ranked JOIN conversation_memor
 ORDER BY ranked.score DESC, ranked.id
 """
 
+REACH = "(SELECT count(*) FROM (SELECT 1 FROM conversation_memory AS r WHERE {conditions} LIMIT :counted) AS the_first)"
+"""Rows of the scope, up to so many."""
+
 LEXICAL = """typical AS MATERIALIZED (
     SELECT avg(size) AS size FROM found WHERE NOT frequent
 ),
@@ -111,6 +113,9 @@ class MemoryQuery(HybridQuery):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemoryPieces(Pieces):
     telling: str
+    reach: str = REACH
+    reach_of_all: str = REACH
+    """`reach` where nothing is filtered."""
     from_near: str = "SELECT id FROM near"
     lexical: str = LEXICAL
     near: str = NOT_NEAR
@@ -170,6 +175,7 @@ def statement(
         ),
     }
     pieces["among"] = dialect.among if filters else ""
+    pieces["reach"] = (dialect.reach if filters else dialect.reach_of_all).format(**pieces)
     pieces |= {name: getattr(dialect, name).format(**pieces) for name in PIECES}
     pieces |= {"rarity": RARITY.format(**pieces, rows="memories"), "told": TOLD.format(**pieces)}
     types = {name: MEMORIES.filters[name][1] for name in filters} | {"now": UTCDateTime(), "counted": sa.BigInteger()}

@@ -18,18 +18,18 @@ USUAL = 0.25
 """Of the rows: a word that so many have is sooner met from row to row than in the index, which has no beginning: it
 lists all rows of a word before it gives the first."""
 
-WORDS = f"""usual AS MATERIALIZED (
-    SELECT array_agg(lexeme) AS lexemes
-    FROM pg_stats,
-        unnest(CAST(CAST(most_common_elems AS text) AS text[]), most_common_elem_freqs) AS s (lexeme, frequency)
-    WHERE schemaname = current_schema AND tablename = '{{table}}' AND attname = 'search_vector' AND frequency > {USUAL}
+WORDS = f"""known AS MATERIALIZED (
+    SELECT CAST(CAST(most_common_elems AS text) AS text[]) AS lexemes, most_common_elem_freqs AS frequencies
+    FROM pg_stats
+    WHERE schemaname = current_schema AND tablename = '{{table}}' AND attname = 'search_vector'
 ),
 words AS MATERIALIZED (
-    SELECT n, word, query,
-        numnode(query) > 0
-            AND coalesce(tsvector_to_array(to_tsvector('persona_store', word)) <@ lexemes, false) AS usual
+    SELECT n, word, query, numnode(query) > 0 AND coalesce((
+        SELECT bool_and(coalesce(frequencies[array_position(lexemes, lexeme)] > {USUAL}, false))
+        FROM known, unnest(tsvector_to_array(to_tsvector('persona_store', word))) AS lexeme
+    ), false) AS usual
     FROM unnest((SELECT CAST(:words AS text[]))) WITH ORDINALITY AS w (word, n)
-        CROSS JOIN LATERAL phraseto_tsquery('persona_store', word) AS query CROSS JOIN usual
+        CROSS JOIN LATERAL phraseto_tsquery('persona_store', word) AS query
 )"""
 """`usual` by what the last ANALYZE saw: it tells which way to go, and what is found is the same."""
 

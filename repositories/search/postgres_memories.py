@@ -6,7 +6,7 @@ from functools import cache
 
 from database import Session
 from repositories.search.contract import Ranked
-from repositories.search.memories import MemoryPieces, MemoryQuery, rank
+from repositories.search.memories import REACH, MemoryPieces, MemoryQuery, rank
 from repositories.search.postgres_hybrid import (
     OF_CUT,
     WORDS,
@@ -18,8 +18,14 @@ from repositories.search.postgres_hybrid import (
 from repositories.search.postgres_index import EVERYWHERE, MIDDLING, Scope
 from repositories.search.sources import MEMORIES
 
+REACH_OF_ALL = f"""CASE WHEN EXISTS (
+        SELECT 1 FROM pg_class WHERE oid = CAST('conversation_memory' AS regclass) AND reltuples > 10 * :counted
+    ) THEN :counted ELSE {REACH} END"""
+"""What the server reckons with will do where there are many times more: to count the first rows takes a millisecond."""
+
 PIECES = MemoryPieces(
     words=WORDS,
+    reach_of_all=REACH_OF_ALL,
     # OFFSET 0: from row to row. Of other words no more rows than tell that one is frequent, and those at once, unless
     # there are none but such words.
     telling="""met AS MATERIALIZED (

@@ -3,10 +3,11 @@
 import pytest
 import sqlalchemy as sa
 from sqlalchemy import event
+from sqlalchemy.pool import QueuePool
 
 from benchmarks.calls import count_calls
 from database import Database, Settings
-from database.errors import MissingReferenceError, NotConnectedError, TransactionError
+from database.errors import DuplicateError, MissingReferenceError, NotConnectedError, TransactionError
 
 NUMBERS = sa.table("numbers", sa.column("n", sa.BigInteger()))
 INSERT = sa.insert(NUMBERS).values(n=sa.bindparam("number")).returning(NUMBERS.c.n)
@@ -90,3 +91,52 @@ async def test_in_a_unit_it_would_wait_for_ever(fresh_database: Database, backen
 async def test_a_database_that_is_closed_is_told(fresh_url: str) -> None:
     with pytest.raises(NotConnectedError):
         await Database(fresh_url).fetch_alone(INSERT, {"number": 1})
+
+
+async def test_of_many_the_connection_is_kept_unless_somebody_may_want_it(fresh_url: str, backend: str) -> None:
+    for pool_size, kept_between in ((2, backend == "postgresql"), (1, False)):
+        settings = Settings.model_validate({"database_url": fresh_url, "pool_size": pool_size, "max_overflow": 0})
+        async with Database(settings) as database:
+            await database.execute(f"CREATE TABLE IF NOT EXISTS {TABLE.removeprefix('CREATE TABLE ')}")
+            pool = database._ready().writer.sync_engine.pool
+            assert isinstance(pool, QueuePool)
+            alone = database.alone()
+            for number in range(3):
+                assert await alone.fetch(INSERT, {"number": 10 * pool_size + number}) == [[10 * pool_size + number]]
+                assert pool.checkedout() == kept_between
+            with pytest.raises(DuplicateError):
+                await alone.fetch(INSERT, {"number": 10 * pool_size})
+            assert pool.checkedout() == 0
+            await alone.fetch(INSERT, {"number": 10 * pool_size + 5})
+            await alone.rest()
+            assert pool.checkedout() == 0
+            assert len(await kept(database)) == 4 * (3 - pool_size)
+
+
+async def test_of_many_none_is_sent_where_the_database_was_closed(fresh_url: str) -> None:
+    database = Database(fresh_url)
+    async with database:
+        await database.execute(TABLE)
+        alone = database.alone()
+        await alone.fetch(INSERT, {"number": 1})
+    with pytest.raises(NotConnectedError):
+        await alone.fetch(INSERT, {"number": 2})
+
+
+@pytest.mark.parametrize("echo", [False, True])
+async def test_of_many_each_is_kept_by_itself(fresh_url: str, *, echo: bool) -> None:
+    async with Database(Settings.model_validate({"database_url": fresh_url, "echo": echo})) as database:
+        await database.execute(TABLE)
+        alone = database.alone()
+        await alone.fetch(INSERT, {"number": 1})
+        await alone.fetch(INSERT, {"number": 2})
+        with pytest.raises(DuplicateError):
+            await alone.fetch(INSERT, {"number": 2})
+        await alone.fetch(INSERT, {"number": 3})
+        await alone.rest()
+        assert await kept(database) == [1, 2, 3]
+        async with database.sandbox():
+            await alone.fetch(INSERT, {"number": 4})
+            await alone.fetch(INSERT, {"number": 5})
+            assert await kept(database) == [1, 2, 3, 4, 5]
+        assert await kept(database) == [1, 2, 3]
