@@ -9,7 +9,7 @@ from database.unit import Unit
 
 
 class Alone:
-    """`Database.fetch_alone` for one statement after another, never two at once; `rest()` where none follows soon.
+    """One statement after another, never two at once; `rest()` where none follows soon.
 
     To take a connection and to give it back costs as much as a small statement. Where it is the last one of its pool,
     or the pool was closed, it is given back after each.

@@ -2,11 +2,11 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Self, TypeVar
 
 import sqlalchemy as sa
 from pydantic import SecretStr
@@ -162,23 +162,15 @@ class Database(RawSql):
 
         return await again(unit, retries, deadline, idempotent=idempotent)
 
-    async def fetch_alone(self, statement: Statement, values: Mapping[str, object]) -> Sequence[Sequence[Any]]:
-        """The rows of a statement that is a unit by itself, and what it writes is kept: one round trip.
-
-        It needs no BEGIN and no COMMIT of its own. Raises CommitUnknownError where the connection broke meanwhile.
-        """
-        holder = self._hold(self._ready().one_writer)
-        alone = self.alone()
-        try:
-            return await alone.fetch(statement, values)
-        finally:
-            await alone.rest()
-            self._holding.discard(holder)
-
     def alone(self) -> Alone:
-        """`fetch_alone` for many statements, one after another."""
+        """For statements that are units by themselves: what each writes is kept, in one round trip.
+
+        They need no BEGIN and no COMMIT of their own. Raises CommitUnknownError where the connection broke meanwhile.
+        """
 
         async def take() -> Unit:
+            if self.is_held():
+                raise TransactionError("this task holds the one connection that writes")
             unit = self._unit(self._ready().writer, reads=False)
             await unit.take(self._sandbox)
             return unit

@@ -10,11 +10,11 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from database.sqlite_held import DEFAULT_MB, Held, held_for
+from database.sqlite_interrupted import or_if_interrupted
 from database.sqlite_signatures import KEYS, Ids, Space, Vector
 from database.sqlite_vectors import BLOCK, SCORES, Nearest, matrix_of
 
-STOPPED = json.dumps({"": 0.0, "-": 0.0})
-"""For a statement that was interrupted in here: going from one to the other SQLite meets the interruption itself."""
+STOPPED_IDS, STOPPED = json.dumps(["", "-"]), json.dumps({"": 0.0, "-": 0.0})
 
 
 def register(connection: sqlite3.Connection, most_mb: int = DEFAULT_MB) -> None:
@@ -25,30 +25,22 @@ def register(connection: sqlite3.Connection, most_mb: int = DEFAULT_MB) -> None:
     """
     held = held_for(connection, most_mb)
 
+    @or_if_interrupted(STOPPED_IDS)
     def best_of(table: str, space: str, vector: bytes, metric: str, weight: float, count: int, scores: str) -> str:
         known: dict[str, float] = json.loads(scores)
         if len(known) <= count:
             return json.dumps(list(known))
         asked = Nearest(vector, metric, count)
-        try:
-            similarities = similarities_of(connection, held, Space(table, space, len(vector) // 4), asked, list(known))
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode == sqlite3.SQLITE_INTERRUPT:
-                return json.dumps(list(known)[:2])
-            raise
+        similarities = similarities_of(connection, held, Space(table, space, len(vector) // 4), asked, list(known))
         sums = np.fromiter(known.values(), np.float64, len(known)) + weight * similarities
         ids = np.array(list(known))
         return json.dumps(ids[np.argsort(-sums, kind="stable")[:count]].tolist())
 
+    @or_if_interrupted(STOPPED)
     def similarities(table: str, space: str, vector: bytes, metric: str, ids: str) -> str:
-        try:
-            asked = Nearest(vector, metric, 1)
-            found: dict[str, float | None] = dict.fromkeys(json.loads(ids))
-            found.update(_exactly(connection, Space(table, space, len(vector) // 4), asked, ids))
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode == sqlite3.SQLITE_INTERRUPT:
-                return STOPPED
-            raise
+        asked = Nearest(vector, metric, 1)
+        found: dict[str, float | None] = dict.fromkeys(json.loads(ids))
+        found.update(_exactly(connection, Space(table, space, len(vector) // 4), asked, ids))
         return json.dumps(found)
 
     connection.create_function("best_of", 7, best_of)

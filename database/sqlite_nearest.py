@@ -13,6 +13,7 @@ import numpy as np
 
 from database.sqlite_candidates import POOL_BITS, Candidates, candidates
 from database.sqlite_held import DEFAULT_MB, Held, held_for
+from database.sqlite_interrupted import or_if_interrupted
 from database.sqlite_signatures import KEYS, Ids, Numbers, Signatures, Space
 from database.sqlite_vectors import BLOCK, Nearest
 
@@ -36,7 +37,6 @@ ROWS = {
 """What conditions are about, by the table of the vectors."""
 
 STOPPED = json.dumps({"complete": 0, "hits": [["", 0.0]] * 2})
-"""For a statement that was interrupted in here: going from one to the other SQLite meets the interruption itself."""
 
 
 def register(connection: sqlite3.Connection, most_mb: int = DEFAULT_MB) -> None:
@@ -47,6 +47,7 @@ def register(connection: sqlite3.Connection, most_mb: int = DEFAULT_MB) -> None:
     """
     held = held_for(connection, most_mb)
 
+    @or_if_interrupted(STOPPED)
     def nearest_in(
         table: str,
         space: str,
@@ -60,12 +61,7 @@ def register(connection: sqlite3.Connection, most_mb: int = DEFAULT_MB) -> None:
         nearest = Nearest(vector, metric, count)
         of_space = Space(table, space, nearest.query.size)
         scope = Scope(connection, held, of_space, nearest, conditions, values)
-        try:
-            complete = scope.search(narrow)
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode == sqlite3.SQLITE_INTERRUPT:
-                return STOPPED
-            raise
+        complete = scope.search(narrow)
         return json.dumps({"complete": int(complete), "hits": nearest.hits})
 
     connection.create_function("nearest_in", -1, nearest_in)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from database.sqlite_held import DEFAULT_MB, held_for
+from database.sqlite_interrupted import or_if_interrupted
 from database.sqlite_likely import similarities_of
 from database.sqlite_signatures import Ids, Space, keys_of
 from database.sqlite_vectors import Nearest
@@ -18,7 +19,6 @@ from database.sqlite_words import numbers_of
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 
 STOPPED = json.dumps({"best": ["", "-"], "scores": {"": 0.0, "-": 0.0}})
-"""For a statement that was interrupted in here: going from one to the other SQLite meets the interruption itself."""
 
 
 def register(connection: sqlite3.Connection, most_mb: int = DEFAULT_MB) -> None:
@@ -31,6 +31,7 @@ def register(connection: sqlite3.Connection, most_mb: int = DEFAULT_MB) -> None:
     """
     held = held_for(connection, most_mb)
 
+    @or_if_interrupted(STOPPED)
     def likeliest(
         texts: str,
         vectors: str,
@@ -46,23 +47,18 @@ def register(connection: sqlite3.Connection, most_mb: int = DEFAULT_MB) -> None:
         asked: str,
         besides: str,
     ) -> str:
-        try:
-            ids, scores, typical = _scores(connection, texts, json.loads(asked), k1, b)
-            best = told = np.arange(ids.size)
-            if count >= 0 and ids.size:
-                best = np.lexsort((ids, -scores))[:most]
-                question = Nearest(vector, metric, count)
-                near = similarities_of(connection, held, Space(vectors, space, len(vector) // 4), question, ids[best])
-                sums = words * scores[best] / scores[best[0]] + similarity * near
-                likely = np.argsort(-sums, kind="stable")[:count]
-                # By keys: that of two ids one is the other's too would tell one score more.
-                others = np.flatnonzero(np.isin(keys_of(ids, 0), keys_of(np.array(json.loads(besides), "S32"), 0)))
-                told = np.union1d(np.append(best[likely], best[0]), others)
-                best = best[likely]
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode == sqlite3.SQLITE_INTERRUPT:
-                return STOPPED
-            raise
+        ids, scores, typical = _scores(connection, texts, json.loads(asked), k1, b)
+        best = told = np.arange(ids.size)
+        if count >= 0 and ids.size:
+            best = np.lexsort((ids, -scores))[:most]
+            question = Nearest(vector, metric, count)
+            near = similarities_of(connection, held, Space(vectors, space, len(vector) // 4), question, ids[best])
+            sums = words * scores[best] / scores[best[0]] + similarity * near
+            likely = np.argsort(-sums, kind="stable")[:count]
+            # By keys: that of two ids one is the other's too would tell one score more.
+            others = np.flatnonzero(np.isin(keys_of(ids, 0), keys_of(np.array(json.loads(besides), "S32"), 0)))
+            told = np.union1d(np.append(best[likely], best[0]), others)
+            best = best[likely]
         found = dict(zip(ids[told].astype(str).tolist(), scores[told].tolist(), strict=True))
         return json.dumps({"typical": typical, "best": ids[best].astype(str).tolist(), "scores": found})
 

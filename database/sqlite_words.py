@@ -12,6 +12,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from database.sqlite_interrupted import or_if_interrupted
 from database.sqlite_signatures import Numbers
 
 KeyT = TypeVar("KeyT")
@@ -33,7 +34,6 @@ WHERE s.number = one.value AND r.id = s.row_id
 
 
 STOPPED = json.dumps([[0, 0]] * 2)
-"""For a statement that was interrupted in here: going from one to the other SQLite meets the interruption itself."""
 
 
 def register(connection: sqlite3.Connection) -> None:
@@ -49,13 +49,9 @@ def register(connection: sqlite3.Connection) -> None:
         found = _texts_with(connection, index, enumerate(contents), json.loads(words))
         return json.dumps([[keys[row], word] for row, word in found])
 
+    @or_if_interrupted(STOPPED)
     def rows_with(table: str, words: str, scope: str) -> str:
-        try:
-            return json.dumps(_rows_with(connection, table, json.loads(words), *json.loads(scope)))
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode == sqlite3.SQLITE_INTERRUPT:
-                return STOPPED
-            raise
+        return json.dumps(_rows_with(connection, table, json.loads(words), *json.loads(scope)))
 
     connection.create_function("texts_with", 3, texts_with, deterministic=True)
     connection.create_function("rows_with", 3, rows_with)

@@ -2,7 +2,7 @@
 
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import cache
 from typing import Any, TypeAlias
 from uuid import UUID
@@ -17,7 +17,7 @@ from database.errors import DuplicateError, NotFoundError, StoreError
 from models import Conversation, Message, utc_now
 from models.types import UTCDateTime
 from models.values import dump_json
-from repositories.append import GIVEN, PARAMETERS, STORED, Places, counters_statement
+from repositories.append import GIVEN, PARAMETERS, STORED, Places, before_gap, counters_statement
 from repositories.group_statement import COLUMNS, group_statement
 from repositories.message_record import MessageRecord, record_of
 from repositories.ownership import table_of
@@ -40,12 +40,11 @@ Fate: TypeAlias = MessageRecord | StoreError
 
 @dataclass(slots=True)
 class NewEntry:
-    """A valid message, for whom it is stored, and what its episode depends on."""
+    """A valid message, for whom it is stored, and the episode that its caller gave."""
 
     row: Row
     owner_id: str | None
     given_episode: int | None
-    episode_before: datetime
     may_be_stored: bool
     """Its id is a client's, or it was sent before: what is stored is to be looked at first."""
 
@@ -148,13 +147,13 @@ async def _in_steps(
             new.append(entry)
     if new:
         await connection.execute(sa.insert(MESSAGES), [entry.row for entry in new])
-        await connection.execute(counters_statement(), [_counted(entry) for entry in new])
+        await connection.execute(counters_statement(), [_counted(entry, gap) for entry in new])
     return answers
 
 
-def _counted(entry: NewEntry) -> dict[str, object]:
+def _counted(entry: NewEntry, gap: timedelta) -> dict[str, object]:
     values = {name: entry.row[name] for name in ("conversation_id", "input_tokens", "output_tokens", "sent_at")}
-    given = {"given_episode": entry.given_episode, "episode_before": entry.episode_before}
+    given = {"given_episode": entry.given_episode, "episode_before": before_gap(entry.row["sent_at"], gap)}
     return {PARAMETERS[name]: value for name, value in (values | given).items()}
 
 

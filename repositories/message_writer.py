@@ -9,7 +9,6 @@ from uuid import UUID
 from database import Database
 from database.errors import InvalidInputError, NotConnectedError, PoolTimeoutError, TransactionError
 from models.values import dump_json, load_json
-from repositories.append import before_gap
 from repositories.group_append import NewEntry
 from repositories.message_record import MessageRecord, NewMessage, new_message
 from repositories.upsert import writes_in_cte
@@ -89,8 +88,7 @@ class MessageWriter:
                 # As it will be read; and the caller may change its own while it waits.
                 row[name] = load_json(dump_json(row[name]))
         episode = None if message.get("episode") is None else row["episode"]
-        before = before_gap(row["sent_at"], self._database.settings.episode_gap)
-        return NewEntry(row, owner_id, episode, before, may_be_stored=message.get("id") is not None)
+        return NewEntry(row, owner_id, episode, may_be_stored=message.get("id") is not None)
 
     def _lane(self, conversation_id: UUID) -> Lane:
         """The one that has messages of the conversation, for their order; else the one that has the least to do."""

@@ -113,9 +113,8 @@ class MemoryQuery(HybridQuery):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemoryPieces(Pieces):
     telling: str
-    reach: str = REACH
     reach_of_all: str = REACH
-    """`reach` where nothing is filtered."""
+    """Where nothing is filtered."""
     from_near: str = "SELECT id FROM near"
     lexical: str = LEXICAL
     near: str = NOT_NEAR
@@ -175,7 +174,7 @@ def statement(
         ),
     }
     pieces["among"] = dialect.among if filters else ""
-    pieces["reach"] = (dialect.reach if filters else dialect.reach_of_all).format(**pieces)
+    pieces["reach"] = (REACH if filters else dialect.reach_of_all).format(**pieces)
     pieces |= {name: getattr(dialect, name).format(**pieces) for name in PIECES}
     pieces |= {"rarity": RARITY.format(**pieces, rows="memories"), "told": TOLD.format(**pieces)}
     types = {name: MEMORIES.filters[name][1] for name in filters} | {"now": UTCDateTime(), "counted": sa.BigInteger()}

@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
+from database.sqlite_words import LONGEST
 from models import EmbeddingSpace
 from repositories.search.hybrid import HybridQuery, Pieces
 from repositories.search.sqlite_near import nearest_in
@@ -14,14 +15,14 @@ WORDS = """words AS MATERIALIZED (
     SELECT key AS n, value AS word FROM json_each(:words)
 )"""
 
-OF_CUT = """SELECT r.id, cut.weight, length(r.content) AS size
+OF_CUT = f"""SELECT r.id, cut.weight, length(r.content) AS size
     FROM json_each(CASE WHEN EXISTS (SELECT 1 FROM cut) THEN texts_with(
-            '{table}_fts',
-            (SELECT json_group_object(r.id, substr(r.content, 1, 250000))
-                FROM scope AS s CROSS JOIN {table} AS r WHERE r.id = s.id),
+            '{{table}}_fts',
+            (SELECT json_group_object(r.id, substr(r.content, 1, {LONGEST}))
+                FROM scope AS s CROSS JOIN {{table}} AS r WHERE r.id = s.id),
             (SELECT json_group_object(n, word) FROM cut)
         ) END) AS hit
-        CROSS JOIN cut CROSS JOIN {table} AS r
+        CROSS JOIN cut CROSS JOIN {{table}} AS r
     WHERE cut.n = CAST(json_extract(hit.value, '$[1]') AS INTEGER) AND r.id = json_extract(hit.value, '$[0]')"""
 """The index would list all rows of words that very many hold; so many characters of a text are in it."""
 

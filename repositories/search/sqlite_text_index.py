@@ -6,10 +6,8 @@ from contextlib import asynccontextmanager
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from database.errors import CorruptionError
+from database.sqlite_words import LONGEST
 from repositories.search.text_index_contract import Disagreement
-
-LONGEST = 250_000
-"""Characters of a text that are indexed, as the revision in alembic/versions has it."""
 
 INDEXES = """
 SELECT substr(name, 1, length(name) - 4) AS name, sql FROM sqlite_master

@@ -1,5 +1,8 @@
 """A statement that is a unit by itself: kept without BEGIN and COMMIT, or wholly refused."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import pytest
 import sqlalchemy as sa
 from sqlalchemy import event
@@ -8,11 +11,22 @@ from sqlalchemy.pool import QueuePool
 from benchmarks.calls import count_calls
 from database import Database, Settings
 from database.errors import DuplicateError, MissingReferenceError, NotConnectedError, TransactionError
+from database.prepared import Statement
 
 NUMBERS = sa.table("numbers", sa.column("n", sa.BigInteger()))
 INSERT = sa.insert(NUMBERS).values(n=sa.bindparam("number")).returning(NUMBERS.c.n)
 
 TABLE = "CREATE TABLE numbers (n BIGINT PRIMARY KEY REFERENCES numbers (n) DEFERRABLE INITIALLY DEFERRED)"
+
+
+async def fetch_alone(
+    database: Database, statement: Statement, values: Mapping[str, object]
+) -> Sequence[Sequence[Any]]:
+    alone = database.alone()
+    try:
+        return await alone.fetch(statement, values)
+    finally:
+        await alone.rest()
 
 
 async def kept(database: Database) -> list[object]:
@@ -24,7 +38,7 @@ async def test_it_is_kept_in_one_round_trip(fresh_database: Database) -> None:
 
     async def operation() -> None:
         await fresh_database.execute("DELETE FROM numbers")
-        assert await fresh_database.fetch_alone(INSERT, {"number": 1}) == [[1]]
+        assert await fetch_alone(fresh_database, INSERT, {"number": 1}) == [[1]]
 
     both = await count_calls(operation)
 
@@ -44,9 +58,9 @@ async def test_what_is_refused_at_its_end_leaves_nothing(fresh_database: Databas
     )
     for _ in range(2):
         with pytest.raises(MissingReferenceError):
-            await fresh_database.fetch_alone(INSERT, {"number": 1})
+            await fetch_alone(fresh_database, INSERT, {"number": 1})
     await fresh_database.execute("INSERT INTO parents VALUES (1)")
-    await fresh_database.fetch_alone(INSERT, {"number": 1})
+    await fetch_alone(fresh_database, INSERT, {"number": 1})
     assert await kept(fresh_database) == [1]
 
 
@@ -56,7 +70,7 @@ async def test_who_listens_to_commits_hears_of_it(fresh_database: Database) -> N
     hear = heard.append
     event.listen(sa.Engine, "commit", hear)
     try:
-        await fresh_database.fetch_alone(INSERT, {"number": 1})
+        await fetch_alone(fresh_database, INSERT, {"number": 1})
     finally:
         event.remove(sa.Engine, "commit", hear)
     assert len(heard) == 1
@@ -66,14 +80,14 @@ async def test_who_listens_to_commits_hears_of_it(fresh_database: Database) -> N
 async def test_it_is_kept_where_everything_goes_through_sqlalchemy(fresh_url: str) -> None:
     async with Database(Settings.model_validate({"database_url": fresh_url, "echo": True})) as database:
         await database.execute(TABLE)
-        await database.fetch_alone(INSERT, {"number": 1})
+        await fetch_alone(database, INSERT, {"number": 1})
         assert await kept(database) == [1]
 
 
 async def test_in_a_sandbox_it_is_undone(fresh_database: Database) -> None:
     await fresh_database.execute(TABLE)
     async with fresh_database.sandbox():
-        await fresh_database.fetch_alone(INSERT, {"number": 1})
+        await fetch_alone(fresh_database, INSERT, {"number": 1})
         assert await kept(fresh_database) == [1]
     assert await kept(fresh_database) == []
 
@@ -83,14 +97,14 @@ async def test_in_a_unit_it_would_wait_for_ever(fresh_database: Database, backen
     async with fresh_database.transaction():
         if backend == "sqlite":
             with pytest.raises(TransactionError):
-                await fresh_database.fetch_alone(INSERT, {"number": 1})
+                await fetch_alone(fresh_database, INSERT, {"number": 1})
         else:
-            await fresh_database.fetch_alone(INSERT, {"number": 1})
+            await fetch_alone(fresh_database, INSERT, {"number": 1})
 
 
 async def test_a_database_that_is_closed_is_told(fresh_url: str) -> None:
     with pytest.raises(NotConnectedError):
-        await Database(fresh_url).fetch_alone(INSERT, {"number": 1})
+        await fetch_alone(Database(fresh_url), INSERT, {"number": 1})
 
 
 async def test_of_many_the_connection_is_kept_unless_somebody_may_want_it(fresh_url: str, backend: str) -> None:
