@@ -35,17 +35,18 @@ class Prepared:
         self._defaults = {name: bind.value for name, bind in compiled.binds.items() if not bind.required}
         types = [compiled.binds[name].type.dialect_impl(dialect) for name in self.names]
         self.converts = tuple(kind.bind_processor(dialect) for kind in types)
-        self._writers = tuple((n, convert) for n, convert in enumerate(self.converts) if convert is not None)
+        # By name: SQLite has a placeholder for each time that a name is used.
+        by_name = dict(zip(self.names, self.converts, strict=True))
+        self._writers = tuple((name, convert) for name, convert in by_name.items() if convert is not None)
         readers = [_reader(column.type, dialect) for column in statement.exported_columns]
         self._readers = tuple((n, convert) for n, convert in enumerate(readers) if convert is not None)
 
     def values(self, given: Mapping[str, object]) -> list[object]:
         """In the order of the placeholders; raises KeyError for one that is missing."""
-        known: Mapping[str, object] = {**self._defaults, **given} if self._defaults else given
-        values = [known[name] for name in self.names]
-        for place, convert in self._writers:
-            values[place] = convert(values[place])
-        return values
+        values = {**self._defaults, **given}
+        for name, convert in self._writers:
+            values[name] = convert(values[name])
+        return [values[name] for name in self.names]
 
     def rows(self, found: Iterable[Sequence[Any]]) -> list[list[Any]]:
         """Each as a list, in the order of the columns; NULL is None, whatever the type."""

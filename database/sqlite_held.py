@@ -20,6 +20,7 @@ from weakref import WeakValueDictionary
 import numpy as np
 
 from database.sqlite_signatures import Ids, Signatures, Space, Vector
+from database.sqlite_texts import HeldTexts
 from database.sqlite_vectors import matrix_of
 
 NEWS = 100
@@ -28,7 +29,10 @@ NEWS = 100
 MEGABYTE = 2**20
 
 DEFAULT_MB = 1024
-"""Of all that is held of a file: two million vectors of 384 dimensions."""
+"""Of all vectors of a file that are held: two million of 384 dimensions."""
+
+OF_TEXTS = 8
+"""Of so many bytes for vectors one more for the numbers of texts."""
 
 FILES: WeakValueDictionary[tuple[str, int], "Held"] = WeakValueDictionary()
 """By name and inode, as long as a connection is open."""
@@ -100,7 +104,11 @@ class Held:
     lock: threading.Lock = field(default_factory=threading.Lock)
     narrow: set[object] = field(default_factory=set)
     """Scopes that were so when they were last searched: they need not be counted before they are read."""
+    texts: HeldTexts = field(init=False)
     _used: dict[Space, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.texts = HeldTexts(self.file, self.most_bytes // OF_TEXTS)
 
     def surely(self, space: Space) -> int:
         """How many vectors a space has at least: those that were there, less all changes since and some more."""
@@ -218,4 +226,5 @@ def held_for(connection: sqlite3.Connection, most_mb: int = DEFAULT_MB) -> Held 
         if held is None:
             FILES[key] = held = Held(file)
         held.most_bytes = most_mb * MEGABYTE
+        held.texts.most_bytes = held.most_bytes // OF_TEXTS
     return held

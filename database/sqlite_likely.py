@@ -5,7 +5,7 @@ What the process holds of the vectors tells their cosines nearly; to read them w
 
 import json
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -39,9 +39,7 @@ def register(connection: sqlite3.Connection, most_mb: int = DEFAULT_MB) -> None:
     @or_if_interrupted(STOPPED)
     def similarities(table: str, space: str, vector: bytes, metric: str, ids: str) -> str:
         asked = Nearest(vector, metric, 1)
-        found: dict[str, float | None] = dict.fromkeys(json.loads(ids))
-        found.update(_exactly(connection, Space(table, space, len(vector) // 4), asked, ids))
-        return json.dumps(found)
+        return json.dumps(exact_similarities(connection, Space(table, space, len(vector) // 4), asked, json.loads(ids)))
 
     connection.create_function("best_of", 7, best_of)
     connection.create_function("similarities", 5, similarities)
@@ -66,18 +64,23 @@ def similarities_of(
 
 
 def _read(connection: sqlite3.Connection, space: Space, asked: Nearest, ids: list[str]) -> Vector:
-    known = dict(_exactly(connection, space, asked, json.dumps(ids)))
-    return np.array([known.get(id, 0.0) for id in ids], dtype=np.float32)
+    known = exact_similarities(connection, space, asked, ids)
+    return np.array([known[id] or 0.0 for id in ids], dtype=np.float32)
 
 
-def _exactly(connection: sqlite3.Connection, space: Space, asked: Nearest, ids: str) -> Iterator[tuple[str, float]]:
+def exact_similarities(
+    connection: sqlite3.Connection, space: Space, asked: Nearest, ids: Sequence[str]
+) -> dict[str, float | None]:
+    """None: without a vector."""
+    found: dict[str, float | None] = dict.fromkeys(ids)
     sql = f"""SELECT id.value, v.embedding FROM json_each(?) AS id CROSS JOIN {space.table} AS v
     WHERE v.{KEYS[space.table]} = id.value AND +v.embedding_space_id = ?"""
     question = asked.query.astype(np.float64)
-    cursor = connection.execute(sql, (ids, space.id))
+    cursor = connection.execute(sql, (json.dumps(list(found)), space.id))
     while rows := cursor.fetchmany(BLOCK):
         vectors = matrix_of([vector for _, vector in rows])
         scores = SCORES[asked.metric](vectors.astype(np.float64), question)
         if asked.metric == "l2":
             scores = 1 / (1 - scores)
-        yield from zip((id for id, _ in rows), scores.tolist(), strict=True)
+        found.update(zip((id for id, _ in rows), scores.tolist(), strict=True))
+    return found

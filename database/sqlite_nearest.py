@@ -75,10 +75,10 @@ class Scope:
     held: Held | None
     space: Space
     nearest: Nearest
-    conditions: str
-    values: Sequence[str | float | bytes | None]
+    conditions: str = ""
+    values: Sequence[str | float | bytes | None] = ()
 
-    def search(self, narrow: int) -> bool:
+    def search(self, narrow: int = -1) -> bool:
         """Bring the nearest; whether all rows of the scope were compared, or could have been no better."""
         held = self.held
         if held is None or self.nearest.metric != "cosine":

@@ -15,6 +15,7 @@ branch_labels = None
 depends_on = None
 
 TABLES = ("messages", "conversation_memory")
+LASTING = ("conversation_memory",)
 
 LONGEST = 250_000
 """Characters of a text that are indexed: a tsvector ends at 1 MB."""
@@ -85,6 +86,8 @@ def make_index(table: str, language: str) -> None:
     """`{table}_search` gives each row a number of its own: SQLite may change the rowid of the table in a VACUUM.
 
     `size` is how long its text is: a search asks that of each row that holds a word, and does without the row itself.
+    A text that changes gets another number, of `LASTING` tables one that never was another's: what it stands for may be
+    held.
     """
     stemmer = "porter " if language == "english" else ""
     number = f"(SELECT number FROM {table}_search WHERE row_id = %s.id)"
@@ -101,6 +104,7 @@ def make_index(table: str, language: str) -> None:
         sa.Column("size", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("number", name=op.f(f"pk_{table}_search")),
         sa.UniqueConstraint("row_id", name=op.f(f"uq_{table}_search_row_id")),
+        sqlite_autoincrement=table in LASTING,
     )
     op.execute(
         f"CREATE VIRTUAL TABLE {table}_fts "
@@ -111,15 +115,11 @@ def make_index(table: str, language: str) -> None:
         f"INSERT INTO {table}_fts (rowid, content) SELECT s.number, substr(t.content, 1, {LONGEST}) "
         f"FROM {table}_search AS s JOIN {table} AS t ON t.id = s.row_id"
     )
-    op.execute(
-        f"CREATE TRIGGER {table}_search_insert AFTER INSERT ON {table} BEGIN "
-        f"INSERT INTO {table}_search (row_id, size) VALUES (new.id, length(new.content)); {put % new} END"
-    )
+    add = f"INSERT INTO {table}_search (row_id, size) VALUES (new.id, length(new.content));"
+    remove = f"DELETE FROM {table}_search WHERE row_id = old.id;"
+    op.execute(f"CREATE TRIGGER {table}_search_insert AFTER INSERT ON {table} BEGIN {add} {put % new} END")
     op.execute(
         f"CREATE TRIGGER {table}_search_update AFTER UPDATE OF content ON {table} BEGIN "
-        f"{take % old} {put % new} UPDATE {table}_search SET size = length(new.content) WHERE row_id = new.id; END"
+        f"{take % old} {remove} {add} {put % new} END"
     )
-    op.execute(
-        f"CREATE TRIGGER {table}_search_delete AFTER DELETE ON {table} BEGIN "
-        f"{take % old} DELETE FROM {table}_search WHERE row_id = old.id; END"
-    )
+    op.execute(f"CREATE TRIGGER {table}_search_delete AFTER DELETE ON {table} BEGIN {take % old} {remove} END")

@@ -69,10 +69,7 @@ near AS (
         return {"space": space.id, "metric": space.metric.value, "scope": scope}
 
 
-def with_vectors(words: PiecesT, near: Near, space: EmbeddingSpace | None) -> PiecesT:
-    """The pieces for a space; without one those of words alone."""
-    if space is None:
-        return words
+def with_vectors(words: PiecesT, near: Near) -> PiecesT:
     return replace(
         words,
         near=near.sql,

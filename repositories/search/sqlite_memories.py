@@ -1,11 +1,12 @@
 """Memories on SQLite."""
 
 from dataclasses import replace
+from functools import lru_cache
 
 from database import Session
 from repositories.search.contract import Ranked
 from repositories.search.hybrid import K1, B
-from repositories.search.memories import LIKELY, MemoryPieces, MemoryQuery, rank
+from repositories.search.memories import LIKELY, NOT_NEAR, MemoryPieces, MemoryQuery, rank
 from repositories.search.sources import MEMORIES
 from repositories.search.sqlite_hybrid import OF_CUT, WORDS, Near, own_parameters, with_vectors
 from repositories.search.sqlite_within import WITHIN
@@ -72,8 +73,13 @@ FOUND = found(
     WHERE t.n = f.n AND {asked} AND s.number = f.number""",
 )
 
+REACH_OF_ALL = """CASE WHEN EXISTS (SELECT 1 FROM conversation_memory LIMIT 1 OFFSET :counted - 1) THEN :counted
+    ELSE (SELECT count(*) FROM conversation_memory) END"""
+"""A third of the time in which so many are counted one by one."""
+
 PIECES = MemoryPieces(
     words=WORDS,
+    reach_of_all=REACH_OF_ALL,
     telling=telling(),
     found=found(),
     best=f"""SELECT best.value AS id
@@ -87,6 +93,8 @@ PIECES = MemoryPieces(
     least="min",
 )
 
+FILTERED = replace(PIECES, telling=TELLING, found=FOUND)
+
 OF_WORDS = "SELECT id FROM (SELECT id FROM likely ORDER BY score DESC, id LIMIT {candidates}) AS best"
 
 SCORED = f"""scored AS MATERIALIZED (
@@ -94,13 +102,23 @@ SCORED = f"""scored AS MATERIALIZED (
         'conversation_memory', 'memory_embeddings', :space, :vector, :metric, :similarity, :words_weight,
         CASE WHEN (SELECT memories FROM reach) > :narrow THEN {FEW} ELSE -1 END, {LIKELY}, {K1}, {B},
         (SELECT json_group_array(json_array(w.word, printf('%!.17g', weight)))
-            FROM rarity AS t CROSS JOIN words AS w WHERE w.n = t.n AND {{asked}}),
-        (SELECT json_group_array(id) FROM near)
+            FROM rarity AS t CROSS JOIN words AS w WHERE w.n = t.n AND {{asked}})
     ) AS found
 )"""
 """Of everything no row is met for its words alone. As JSON itself writes a number, it would lose its last digits."""
 
-BEST_SCORED = "SELECT one.value AS id FROM scored CROSS JOIN json_each(scored.found, '$.best') AS one"
+BEST_SCORED = "SELECT one.key AS id FROM scored CROSS JOIN json_each(scored.found, '$.similarities') AS one"
+
+MEASURED_SCORED = """measured AS MATERIALIZED (
+    SELECT one.key AS id, one.value AS similarity
+    FROM scored CROSS JOIN json_each(
+        CASE WHEN (SELECT memories FROM reach) > :narrow THEN json_extract(scored.found, '$.similarities')
+        ELSE similarities(
+            'memory_embeddings', :space, :vector, :metric, (SELECT json_group_array(id) FROM conversation_memory)
+        ) END
+    ) AS one
+),
+"""
 
 LEXICAL = """typical AS MATERIALIZED (
     SELECT json_extract(found, '$.typical') AS size FROM scored
@@ -125,12 +143,17 @@ NEAR = Near(
 
 
 async def memories(session: Session, query: MemoryQuery) -> Ranked:
-    near = replace(NEAR, conditions=" AND ".join(MEMORIES.filters[name][0] for name in query.filters))
-    pieces = PIECES
-    if query.filters:
-        pieces = replace(pieces, telling=TELLING, found=FOUND)
-    elif query.space and query.mode != "exact":
-        pieces = replace(pieces, found=SCORED, lexical=LEXICAL, best=BEST_SCORED)
-    if query.space is None:
-        pieces = replace(pieces, best=OF_WORDS)
-    return await rank(session, query, with_vectors(pieces, near, query.space), own_parameters(query, near))
+    pieces, near = _pieces(tuple(query.filters), query.space is not None, query.mode == "exact")
+    return await rank(session, query, pieces, own_parameters(query, near))
+
+
+@lru_cache(maxsize=1_000)
+def _pieces(filters: tuple[str, ...], has_vector: bool, is_exact: bool) -> tuple[MemoryPieces, Near]:
+    near = replace(NEAR, conditions=" AND ".join(MEMORIES.filters[name][0] for name in filters))
+    if not has_vector:
+        return replace(FILTERED if filters else PIECES, best=OF_WORDS), near
+    pieces = with_vectors(FILTERED if filters else PIECES, near)
+    if filters or is_exact:
+        return pieces, near
+    scored = replace(pieces, found=SCORED, lexical=LEXICAL, best=BEST_SCORED, measured=MEASURED_SCORED, near=NOT_NEAR)
+    return scored, near

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 import sqlalchemy as sa
 
@@ -102,10 +103,15 @@ def holds(words: Sequence[str]) -> sa.ColumnElement[bool]:
 
 
 async def messages(session: Session, query: MessageQuery) -> Ranked:
-    near = replace(NEAR, conditions=" AND ".join(_conditions(query)))
-    found, best = IN_SCOPE if query.talks else EVERYWHERE, PIECES.best if query.space else OF_WORDS
-    pieces = with_vectors(replace(PIECES, found=found, best=best), near, query.space)
+    pieces, near = _pieces(bool(query.talks), " AND ".join(_conditions(query)), query.space is not None)
     return await rank(session, query, pieces, own_parameters(query, near))
+
+
+@lru_cache(maxsize=1_000)
+def _pieces(in_talks: bool, conditions: str, has_vector: bool) -> tuple[MessagePieces, Near]:
+    near = replace(NEAR, conditions=conditions)
+    pieces = replace(PIECES, found=IN_SCOPE if in_talks else EVERYWHERE)
+    return (with_vectors(pieces, near), near) if has_vector else (replace(pieces, best=OF_WORDS), near)
 
 
 def _conditions(query: MessageQuery) -> Iterator[str]:

@@ -61,14 +61,14 @@ async def disagreements(connection: AsyncConnection) -> Sequence[Disagreement]:
 
 async def rebuild(connection: AsyncConnection, table: str) -> None:
     sql = dict(await _indexes(connection))[table]
-    await connection.exec_driver_sql(f"DELETE FROM {table}_search WHERE row_id NOT IN (SELECT id FROM {table})")
+    # A text of another size gets another number, as when it changes.
+    await connection.exec_driver_sql(
+        f"DELETE FROM {table}_search AS s WHERE NOT EXISTS "
+        f"(SELECT 1 FROM {table} AS t WHERE t.id = s.row_id AND length(t.content) = s.size)"
+    )
     await connection.exec_driver_sql(
         f"INSERT INTO {table}_search (row_id, size) SELECT id, length(content) FROM {table} "
         f"WHERE id NOT IN (SELECT row_id FROM {table}_search)"
-    )
-    await connection.exec_driver_sql(
-        f"UPDATE {table}_search AS s SET size = length(t.content) FROM {table} AS t "
-        "WHERE t.id = s.row_id AND s.size <> length(t.content)"
     )
     await connection.exec_driver_sql(f"DROP TABLE {table}_fts")
     await connection.exec_driver_sql(sql)

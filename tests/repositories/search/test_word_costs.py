@@ -160,7 +160,7 @@ def test_a_narrow_scope_reads_the_list_of_a_word_once(
     "call",
     [
         """rows_with('texts', '["zebra"]', '[9, [1]]')""",
-        """likeliest('texts', '', '', x'', 'cosine', 1, 1, -1, 9, 1.2, 0.4, '[["zebra", "1"]]', '[]'), '$.best'""",
+        """likeliest('texts', '', '', x'', 'cosine', 1, 1, -1, 9, 1.2, 0.4, '[["zebra", "1"]]'), '$.scores'""",
     ],
 )
 def test_what_is_stopped_while_it_asks_for_words_is_stopped(connection: sqlite3.Connection, call: str) -> None:
