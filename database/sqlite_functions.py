@@ -3,6 +3,7 @@
 import json
 import re
 import sqlite3
+from collections import Counter
 from functools import lru_cache
 
 from database import (
@@ -10,7 +11,6 @@ from database import (
     sqlite_likely,
     sqlite_nearest,
     sqlite_scores,
-    sqlite_trigrams,
     sqlite_vectors,
     sqlite_words,
 )
@@ -20,7 +20,7 @@ def register(connection: sqlite3.Connection, vector_memory_mb: int = sqlite_held
     connection.create_function("lower_case", 1, lower_case, deterministic=True)
     connection.create_function("has_word", 2, has_word, deterministic=True)
     connection.create_function("jsonb_contains", 2, jsonb_contains, deterministic=True)
-    sqlite_trigrams.register(connection)
+    connection.create_function("most_frequent", 2, most_frequent, deterministic=True)
     connection.create_function("exact_sum", 2, exact_sum, deterministic=True)
     sqlite_vectors.register(connection)
     sqlite_nearest.register(connection, vector_memory_mb)
@@ -38,6 +38,14 @@ def lower_case(text: str | None) -> str | None:
 def exact_sum(one: int, other: int) -> int:
     """SQLite refuses what is more than it can keep, as SQLITE_TOOBIG."""
     return one + other
+
+
+def most_frequent(numbers: str | None, count: int) -> str:
+    """Of numbers that commas part, how often each is there, as a JSON object: the `count` most frequent ones, and all
+    that are as frequent as the last of them."""
+    found = Counter(numbers.split(",")) if numbers else Counter[str]()
+    least = min(sorted(found.values(), reverse=True)[:count], default=0)
+    return json.dumps({number: times for number, times in found.items() if times >= least})
 
 
 def has_word(text: str, words: str) -> bool:

@@ -131,7 +131,7 @@ class MessageSearch:
         """Messages in which the words of the text stand, or words that resemble them; as `personas.similar`."""
         scope = {"conversation_id": conversation_id, "persona_id": persona_id}
         rows = await similar_records(self.session, Message, MessageRecord._fields, text, scope, limit)
-        return tuple(Similar(MessageRecord._make(row[:-1]), row[-1]) for row in rows)
+        return tuple(Similar(MessageRecord._make(row), similarity) for row, similarity in rows)
 
 
 async def _with_neighbours(session: Session, hits: list[FoundMessage], around: int) -> list[FoundMessage]:

@@ -11,13 +11,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from database.sqlite_trigrams import WORD, lowered
 from models import Base, Conversation, Message, Persona
 from repositories.ownership import table_of
+from repositories.search.likeness import WORD, lowered
 from repositories.search.words import asked_words
-
-LEAST_SIMILARITY = 0.3
-"""Below it two words have little more in common than any two; pg_trgm's own threshold of likeness."""
 
 MOST_WORDS = 16
 """Of one question: who types more means no name."""
@@ -75,12 +72,7 @@ class FuzzyQuery:
 
     @property
     def values(self) -> dict[str, object]:
-        return {
-            **self.scope,
-            "candidates": max(CANDIDATES_A_HIT * self.limit, LEAST_CANDIDATES),
-            "least": LEAST_SIMILARITY,
-            "limit": self.limit,
-        }
+        return {**self.scope, "candidates": max(CANDIDATES_A_HIT * self.limit, LEAST_CANDIDATES)}
 
 
 def fuzzy_words(text: str) -> list[str]:
@@ -109,17 +101,10 @@ SCOPES: Mapping[type[Base], Mapping[str, str]] = {
     },
 }
 
-RANKED = """,
-compared AS MATERIALIZED (
-    SELECT {read}, {similarity} AS similarity
-    FROM best CROSS JOIN {table} AS r
-    WHERE r.id = best.id
-)
-SELECT {names}, similarity
-FROM compared
-WHERE similarity >= :least
-ORDER BY similarity DESC, id
-LIMIT :limit
+OF_THE_BEST = """
+SELECT {read}
+FROM best CROSS JOIN {table} AS r
+WHERE r.id = best.id
 """
 
 TYPES: Mapping[str, sa.types.TypeEngine[Any]] = {
@@ -127,26 +112,20 @@ TYPES: Mapping[str, sa.types.TypeEngine[Any]] = {
     "persona_id": sa.Uuid(),
     "conversation_id": sa.Uuid(),
     "candidates": sa.BigInteger(),
-    "least": sa.Float(),
-    "limit": sa.BigInteger(),
 }
 
 
 @lru_cache(maxsize=200)
-def fuzzy_statement(
-    model: type[Base], scope: tuple[str, ...], columns: tuple[str, ...], best: str, similarity: str
-) -> sa.TextualSelect:
-    """Built once for each form of a question; `best` is the dialect's WITH, with {table}, {column}, {scope}, and
-    `similarity` how alike a text is. `columns` has the id."""
+def fuzzy_statement(model: type[Base], scope: tuple[str, ...], columns: tuple[str, ...], best: str) -> sa.TextualSelect:
+    """The texts to compare. Built once for each form of a question; `best` is the dialect's WITH, with {table},
+    {column}, {scope}."""
     text, table = FUZZY[model], table_of(model)
     pieces = {
         "table": text.table,
         "column": text.column,
         "scope": " AND ".join(SCOPES[model][name] for name in scope) or "1 = 1",
-        "longest": LONGEST,
         "read": ", ".join(f"r.{name}" for name in columns),
-        "names": ", ".join(columns),
     }
-    sql = sa.text((best + RANKED.replace("{similarity}", similarity)).format(**pieces))
-    bound = (sa.bindparam(name, type_=TYPES[name]) for name in (*scope, "candidates", "least", "limit"))
-    return sql.bindparams(*bound).columns(*(table.c[name] for name in columns), sa.column("similarity", sa.Float))
+    sql = sa.text((best + OF_THE_BEST).format(**pieces))
+    bound = (sa.bindparam(name, type_=TYPES[name]) for name in (*scope, "candidates"))
+    return sql.bindparams(*bound).columns(*(table.c[name] for name in columns))

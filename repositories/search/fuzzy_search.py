@@ -1,5 +1,6 @@
 """Fuzzy search as the repositories ask for it, and its index as commands build and drop it."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
@@ -12,7 +13,8 @@ from database.errors import ConfigurationError, NotMigratedError, QueryError
 from models import Entity
 from repositories.search import postgres_fuzzy, sqlite_fuzzy
 from repositories.search.contract import TableIndex
-from repositories.search.fuzzy import FUZZY, FuzzyQuery, FuzzyText, fuzzy_words
+from repositories.search.fuzzy import FUZZY, LONGEST, FuzzyQuery, FuzzyText, fuzzy_words
+from repositories.search.likeness import LEAST_SIMILARITY, mean_similarities
 from repositories.validation import valid_id, valid_limit, valid_text
 
 T = TypeVar("T", covariant=True)
@@ -20,6 +22,9 @@ ModelT = TypeVar("ModelT", bound=Entity)
 
 Asked = tuple[sa.TextualSelect, dict[str, object]]
 """A statement with its values."""
+
+MOST_AT_ONCE = 100_000
+"""Characters that are compared while other tasks wait, which takes some ten milliseconds; more in a thread."""
 
 NO_INDEX = "fuzzy search has no index here; build it with `python -m scripts index --fuzzy`"
 
@@ -48,13 +53,13 @@ async def similar_rows(
     session: Session, model: type[ModelT], text: str, scope: Mapping[str, object], limit: int
 ) -> tuple[Similar[ModelT], ...]:
     """As entities, which one more statement reads."""
-    hits = await similar_records(session, model, ("id",), text, scope, limit)
+    hits = await similar_records(session, model, ("id", FUZZY[model].column), text, scope, limit)
     if not hits:
         return ()
-    query = select(model).where(col(model.id).in_([row[0] for row in hits]))
+    query = select(model).where(col(model.id).in_([row[0] for row, _ in hits]))
     rows = await session.exec(query.execution_options(populate_existing=True))
     found = {row.id: row for row in rows}
-    return tuple(Similar(found[id], similarity) for id, similarity in hits if id in found)
+    return tuple(Similar(found[row[0]], similarity) for row, similarity in hits if row[0] in found)
 
 
 async def similar_records(
@@ -64,8 +69,8 @@ async def similar_records(
     text: str,
     scope: Mapping[str, object],
     limit: int,
-) -> Sequence[Sequence[Any]]:
-    """As rows of the columns, with the similarity behind them."""
+) -> Sequence[tuple[Sequence[Any], float]]:
+    """As rows of the columns, each with its similarity; the id and the text are among them."""
     known: dict[str, object] = {name: valid_id(value, name) for name, value in scope.items() if value is not None}
     if session.owner_id is not None:
         known["owner_id"] = session.owner_id
@@ -78,11 +83,19 @@ async def similar_records(
     if not query.words:
         return ()
     try:
-        return await session.read(*fuzzy.statement(query))
+        rows = await session.read(*fuzzy.statement(query))
     except (NotMigratedError, QueryError) as error:
         # Somebody else has dropped it since.
         session.remembered.discard(index)
         raise ConfigurationError(NO_INDEX) from error
+    texts = [row[columns.index(query.text.column)][:LONGEST] for row in rows]
+    if sum(map(len, texts)) > MOST_AT_ONCE:
+        alike = await asyncio.to_thread(mean_similarities, query.words, texts)
+    else:
+        alike = mean_similarities(query.words, texts)
+    hits = [hit for hit in zip(rows, alike, strict=True) if hit[1] >= LEAST_SIMILARITY]
+    id = columns.index("id")
+    return sorted(hits, key=lambda hit: (-hit[1], hit[0][id]))[: query.limit]
 
 
 def _fuzzy_on(dialect_name: str) -> Fuzzy:
@@ -94,7 +107,7 @@ async def build_fuzzy_index(database: Database) -> Sequence[TableIndex]:
 
     Not inside a unit of work. On PostgreSQL reading and writing go on, and what a killed build left is built anew; on
     SQLite the write lock is held until it is done. From then on every write of a name, a title or a message keeps it.
-    Raises ConfigurationError where the server has no pg_trgm, or this role may not make it.
+    Raises ConfigurationError where the database knows no letters but ASCII's.
     """
     return await _fuzzy_on(database.url.get_backend_name()).build(database)
 

@@ -1,4 +1,4 @@
-"""Fuzzy search on PostgreSQL: a GIN index counts the pieces, pg_trgm compares the words."""
+"""Fuzzy search on PostgreSQL: a GIN index counts the pieces."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from database import Database, Session
-from database.errors import ConfigurationError, StoreError
+from database.errors import ConfigurationError
 from repositories.search.contract import IndexState, TableIndex
 from repositories.search.fuzzy import FUZZY, LONGEST, FuzzyQuery, FuzzyText, fuzzy_statement
 from repositories.search.postgres_index import STATES, be_alone
@@ -43,10 +43,8 @@ long behind 300 appends."""
 
 HAS_FUNCTION = "SELECT to_regprocedure('fuzzy_pieces(text)')"
 
-AVAILABLE = "SELECT installed_version IS NOT NULL FROM pg_available_extensions WHERE name = 'pg_trgm'"
-
-KNOWS_LETTERS = "SELECT similarity('\u00fc', '\u00fc') = 1"
-"""pg_trgm passes over what the database's LC_CTYPE takes for no letter."""
+KNOWS_LETTERS = "SELECT lower('\u00dc') = '\u00fc'"
+"""The pieces of a text are in lower case, as the database's LC_CTYPE has it."""
 
 IS_READY = sa.text("SELECT true AS ready FROM pg_index WHERE indexrelid = to_regclass(:name) AND indisvalid").columns(
     sa.column("ready", sa.Boolean)
@@ -67,20 +65,14 @@ WITH best AS MATERIALIZED (
     LIMIT :candidates
 )"""
 
-SIMILARITY = """(
-        SELECT avg(CAST(strict_word_similarity(word, seen.text) AS float8))
-        FROM (SELECT lower(left(r.{column}, {longest})) AS text OFFSET 0) AS seen
-        CROSS JOIN unnest(CAST(:words AS text[])) AS word
-    )"""
-
 
 async def is_ready(session: Session, text: FuzzyText) -> bool:
     return bool(await session.read(IS_READY, {"name": text.index}))
 
 
 def statement(query: FuzzyQuery) -> tuple[sa.TextualSelect, dict[str, object]]:
-    sql = fuzzy_statement(query.model, tuple(query.scope), query.columns, BEST, SIMILARITY)
-    return sql, query.values | {"pieces": query.pieces, "words": list(query.words)}
+    sql = fuzzy_statement(query.model, tuple(query.scope), query.columns, BEST)
+    return sql, query.values | {"pieces": query.pieces}
 
 
 async def build(database: Database) -> Sequence[TableIndex]:
@@ -89,7 +81,7 @@ async def build(database: Database) -> Sequence[TableIndex]:
         try:
             await connection.exec_driver_sql("SET statement_timeout = 0")
             await be_alone(connection)
-            await _have_extension(connection)
+            await _know_letters(connection)
             if (await connection.exec_driver_sql(HAS_FUNCTION)).scalar() is None:
                 await connection.exec_driver_sql(FUNCTION)
             for text, index in zip(FUZZY.values(), await _states(connection, list(FUZZY.values())), strict=True):
@@ -106,28 +98,16 @@ async def build(database: Database) -> Sequence[TableIndex]:
 
 
 async def drop(database: Database) -> None:
-    """The extension stays: others may use it."""
     async with database.autocommit() as connection:
         for text in FUZZY.values():
             await connection.exec_driver_sql(f"DROP INDEX CONCURRENTLY IF EXISTS {text.index}")
         await connection.exec_driver_sql("DROP FUNCTION IF EXISTS fuzzy_pieces(text)")
 
 
-async def _have_extension(connection: AsyncConnection) -> None:
-    installed = (await connection.exec_driver_sql(AVAILABLE)).scalar()
-    if installed is None:
-        raise ConfigurationError("this server has no pg_trgm, which fuzzy search needs; it is of PostgreSQL's contrib")
-    if not installed:
-        try:
-            await connection.exec_driver_sql("CREATE EXTENSION IF NOT EXISTS pg_trgm")
-        except StoreError as error:
-            raise ConfigurationError(
-                "this role may not make the extension pg_trgm, which fuzzy search needs: "
-                "let one that may run CREATE EXTENSION pg_trgm in this database"
-            ) from error
+async def _know_letters(connection: AsyncConnection) -> None:
     if not (await connection.exec_driver_sql(KNOWS_LETTERS)).scalar():
         raise ConfigurationError(
-            "the LC_CTYPE of this database has no letters but those of ASCII, and pg_trgm passes over all others: "
+            "the LC_CTYPE of this database has no letters but those of ASCII: "
             "fuzzy search needs a database with a UTF-8 locale"
         )
 

@@ -1,4 +1,4 @@
-"""Fuzzy search on SQLite: an FTS5 index of trigrams, kept by triggers, counts the pieces; our functions compare."""
+"""Fuzzy search on SQLite: an FTS5 index of trigrams, kept by triggers, counts the pieces."""
 
 import json
 from collections.abc import Sequence
@@ -48,8 +48,6 @@ best AS MATERIALIZED (
     LIMIT :candidates
 )"""
 
-SIMILARITY = "mean_word_similarity(:words, substr(r.{column}, 1, {longest}))"
-
 
 async def is_ready(session: Session, text: FuzzyText) -> bool:
     """A table that was made anew has lost its triggers: then the index is not what the table holds."""
@@ -60,8 +58,8 @@ async def is_ready(session: Session, text: FuzzyText) -> bool:
 
 def statement(query: FuzzyQuery) -> tuple[sa.TextualSelect, dict[str, object]]:
     best = OF_A_SCOPE if query.scope else OF_ALL
-    sql = fuzzy_statement(query.model, tuple(query.scope), query.columns, best, SIMILARITY)
-    return sql, query.values | {"pieces": json.dumps(query.pieces), "words": json.dumps(query.words)}
+    sql = fuzzy_statement(query.model, tuple(query.scope), query.columns, best)
+    return sql, query.values | {"pieces": json.dumps(query.pieces)}
 
 
 async def build(database: Database) -> Sequence[TableIndex]:
