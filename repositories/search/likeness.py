@@ -45,8 +45,7 @@ class Asked(dict[str, Told]):
 def mean_similarities(words: Sequence[str], texts: Sequence[str]) -> list[float]:
     """For each text the mean of strict_word_similarity over the words, which are in lower case; right where it is
     LEAST_SIMILARITY or more, and less than that where it is not."""
-    # Of a single precision number, which may be more than it should by a hair.
-    least = LEAST_SIMILARITY - 1e-6 if len(words) == 1 else 0.0
+    least = LEAST_SIMILARITY if len(words) == 1 else 0.0
     asked = [Asked(word, least) for word in words]
     means = []
     for text in texts:
