@@ -45,8 +45,7 @@ BM25 = {
     "k1": str(K1),
     "k1_plus_1": str(K1 + 1),
     "bm25": f"{K1 + 1} / (1 + {K1} * ({1 - B} + {B} * size / (SELECT size FROM typical)))",
-    "bm25_heard": f"{K1 + 1} / (1 + {K1} * ({1 - B} + {B} * size"
-    " / coalesce((SELECT size FROM typical), (SELECT avg(size) FROM heard))))",
+    "bm25_heard": f"{K1 + 1} / (1 + {K1} * ({1 - B} + {B} * size / coalesce((SELECT size FROM typical), mean)))",
 }
 """`bm25`: of a row of `size` that holds a word once."""
 
@@ -66,20 +65,23 @@ in a scope of `matches` rows, however wide it is: towards so many a word's weigh
 Those are `cut` that count and whose rows are met only `partly`, or not at all."""
 
 TOLD = """heard AS MATERIALIZED (
+    SELECT of_cut.*, avg(size) OVER () AS mean FROM (
     {of_cut}
+    ) AS of_cut
 ),
 common AS MATERIALIZED (
     SELECT id, sum(weight * {bm25_heard}) AS score FROM heard GROUP BY id
 ),
 told AS MATERIALIZED (
-    SELECT s.id, CASE WHEN l.{all_of} IS NULL THEN k.score ELSE l.{all_of} + coalesce(k.score, 0) END AS score
-    FROM scope AS s LEFT JOIN lexical AS l ON l.id = s.id LEFT JOIN common AS k ON k.id = s.id
-),
-most_told AS MATERIALIZED (
-    SELECT CASE WHEN EXISTS (SELECT 1 FROM cut) THEN (SELECT max(score) FROM told)
-        ELSE (SELECT max(score) FROM lexical) END AS score
+    SELECT s.*, CASE WHEN EXISTS (SELECT 1 FROM cut) THEN max(score) OVER ()
+        ELSE (SELECT max(score) FROM lexical) END AS most
+    FROM (
+        SELECT s.*, CASE WHEN l.{all_of} IS NULL THEN k.score ELSE l.{all_of} + coalesce(k.score, 0) END AS score
+        FROM scope AS s LEFT JOIN lexical AS l ON l.id = s.id LEFT JOIN common AS k ON k.id = s.id
+    ) AS s
 )"""
-"""The words of each row of the scope: those whose rows were all met are `known`, for the others each row is asked."""
+"""The words of each row of the scope: those whose rows were all met are `known`, for the others each row is asked.
+`most` is the highest score. In windows: SQLite prepares a CTE anew for each reference to it."""
 
 TYPES: dict[str, sa.types.TypeEngine[Any]] = {
     "vector": Vector(),

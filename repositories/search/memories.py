@@ -52,14 +52,14 @@ candidates AS MATERIALIZED (
 ),
 {told},
 ranked AS (
-    SELECT s.id,
-        :similarity * coalesce(s.similarity, 0)
-        + :words_weight * coalesce(t.score / (SELECT score FROM most_told), 0)
-        + :importance * s.importance
-        + :age * exp(-0.6931471805599453 * {greatest}(s.days, 0) / :half_life_days) AS score
-    FROM scope AS s JOIN told AS t ON t.id = s.id
-    WHERE t.score IS NOT NULL OR s.similarity IS NOT NULL
-    ORDER BY score DESC, s.id
+    SELECT id,
+        :similarity * coalesce(similarity, 0)
+        + :words_weight * coalesce(t.score / most, 0)
+        + :importance * importance
+        + :age * exp(-0.6931471805599453 * {greatest}(days, 0) / :half_life_days) AS score
+    FROM told AS t
+    WHERE t.score IS NOT NULL OR similarity IS NOT NULL
+    ORDER BY score DESC, id
     LIMIT :limit
 )
 SELECT {read}, ranked.score AS score,

@@ -131,11 +131,11 @@ places AS MATERIALIZED (
 {told},
 own AS MATERIALIZED (
     SELECT s.*, {role_and_time} AS wanted,
-        t.score IS NOT NULL OR s.similarity IS NOT NULL AS eligible,
+        s.score IS NOT NULL OR s.similarity IS NOT NULL AS eligible,
         :similarity * coalesce(s.similarity, 0) AS part_similarity,
-        :words_weight * coalesce(t.score / (SELECT score FROM most_told), 0) AS part_words,
+        :words_weight * coalesce(s.score / s.most, 0) AS part_words,
         :time * coalesce({nearness}, 0) AS part_time
-    FROM scope AS s JOIN told AS t ON t.id = s.id
+    FROM told AS s
 ),
 beside AS (
     SELECT o.*, part_similarity + part_words + part_time AS own,
