@@ -44,13 +44,13 @@ K1, B = 1.2, 0.4
 BM25 = {
     "k1": str(K1),
     "k1_plus_1": str(K1 + 1),
-    "bm25": f"{K1 + 1} / (1 + {K1} * ({1 - B} + {B} * size / (SELECT size FROM typical)))",
-    "bm25_heard": f"{K1 + 1} / (1 + {K1} * ({1 - B} + {B} * size / coalesce((SELECT size FROM typical), mean)))",
+    "bm25": f"{K1 + 1} / (1 + {K1} * ({1 - B} + {B} * size / typical_size))",
+    "bm25_heard": f"{K1 + 1} / (1 + {K1} * ({1 - B} + {B} * size / coalesce(typical_size, mean_size)))",
 }
 """`bm25`: of a row of `size` that holds a word once."""
 
 RARITY = """rarity AS MATERIALIZED (
-    SELECT counted.*, times > :matches AND (SELECT min(times) FROM telling) <= :matches AS frequent,
+    SELECT counted.*, times > :matches AND min(times) OVER () <= :matches AS frequent,
         ln(CAST(1 + (of_rows - in_rows + 0.5) / (in_rows + 0.5) AS DOUBLE PRECISION)) AS weight
     FROM (
         SELECT t.*, {least}({rows}, :matches) AS of_rows, {least}(times, {rows}, :matches) AS in_rows
@@ -65,23 +65,23 @@ in a scope of `matches` rows, however wide it is: towards so many a word's weigh
 Those are `cut` that count and whose rows are met only `partly`, or not at all."""
 
 TOLD = """heard AS MATERIALIZED (
-    SELECT of_cut.*, avg(size) OVER () AS mean FROM (
+    SELECT of_cut.*, avg(size) OVER () AS mean_size FROM (
     {of_cut}
     ) AS of_cut
 ),
 common AS MATERIALIZED (
-    SELECT id, sum(weight * {bm25_heard}) AS score FROM heard GROUP BY id
+    SELECT id, sum(weight * {bm25_heard}) AS score FROM heard CROSS JOIN typical GROUP BY id
 ),
 told AS MATERIALIZED (
-    SELECT s.*, CASE WHEN EXISTS (SELECT 1 FROM cut) THEN max(score) OVER ()
-        ELSE (SELECT max(score) FROM lexical) END AS most
+    SELECT s.*, CASE WHEN EXISTS (SELECT 1 FROM cut) THEN max(score) OVER () ELSE max(of_known) OVER () END AS highest
     FROM (
-        SELECT s.*, CASE WHEN l.{all_of} IS NULL THEN k.score ELSE l.{all_of} + coalesce(k.score, 0) END AS score
+        SELECT s.*, l.highest AS of_known,
+            CASE WHEN l.{all_of} IS NULL THEN k.score ELSE l.{all_of} + coalesce(k.score, 0) END AS score
         FROM scope AS s LEFT JOIN lexical AS l ON l.id = s.id LEFT JOIN common AS k ON k.id = s.id
     ) AS s
 )"""
 """The words of each row of the scope: those whose rows were all met are `known`, for the others each row is asked.
-`most` is the highest score. In windows: SQLite prepares a CTE anew for each reference to it."""
+In windows: SQLite prepares a CTE anew for each reference to it."""
 
 TYPES: dict[str, sa.types.TypeEngine[Any]] = {
     "vector": Vector(),

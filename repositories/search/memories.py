@@ -30,7 +30,7 @@ WITH reach AS MATERIALIZED (
 {lexical},
 {near},
 likely AS MATERIALIZED (
-    SELECT id, :words_weight * lexical.score / (SELECT max(score) FROM lexical) AS score
+    SELECT id, :words_weight * lexical.score / highest AS score
     FROM lexical {worth}
     WHERE (SELECT memories FROM reach) > :narrow
     ORDER BY score DESC, id
@@ -54,7 +54,7 @@ candidates AS MATERIALIZED (
 ranked AS (
     SELECT id,
         :similarity * coalesce(similarity, 0)
-        + :words_weight * coalesce(t.score / most, 0)
+        + :words_weight * coalesce(t.score / highest, 0)
         + :importance * importance
         + :age * exp(-0.6931471805599453 * {greatest}(days, 0) / :half_life_days) AS score
     FROM told AS t
@@ -72,11 +72,11 @@ REACH = "(SELECT count(*) FROM (SELECT 1 FROM conversation_memory AS r WHERE {co
 """Rows of the scope, up to so many."""
 
 LEXICAL = """typical AS MATERIALIZED (
-    SELECT avg(size) AS size FROM found WHERE NOT frequent
+    SELECT avg(size) AS typical_size FROM found WHERE NOT frequent
 ),
 lexical AS MATERIALIZED (
-    SELECT id, sum(weight * {bm25}) AS score{known}
-    FROM found
+    SELECT id, sum(weight * {bm25}) AS score{known}, max(sum(weight * {bm25})) OVER () AS highest
+    FROM found CROSS JOIN typical
     GROUP BY id
 )"""
 

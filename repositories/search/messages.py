@@ -71,12 +71,12 @@ hits AS MATERIALIZED (
     WHERE NOT frequent OR :every_word
 ),
 typical AS MATERIALIZED (
-    SELECT avg(size) AS size FROM hits WHERE NOT frequent
+    SELECT avg(size) AS typical_size FROM hits WHERE NOT frequent
 ),
 lexical AS MATERIALIZED (
     SELECT id, conversation_id, position, episode, name, sent_at, sum(weight * {bm25}) AS score,
-        sum(CASE WHEN NOT partly THEN weight * {bm25} END) AS known
-    FROM hits
+        sum(CASE WHEN NOT partly THEN weight * {bm25} END) AS known, max(sum(weight * {bm25})) OVER () AS highest
+    FROM hits CROSS JOIN typical
     GROUP BY id, conversation_id, position, episode, name, sent_at
 ),
 episode_hits AS MATERIALIZED (
@@ -92,16 +92,17 @@ episode_rarity AS (
     GROUP BY n
 ),
 episodes AS MATERIALIZED (
-    SELECT conversation_id, episode, sum(weight * times * {k1_plus_1} / (times + {k1})) AS score
+    SELECT conversation_id, episode, sum(weight * times * {k1_plus_1} / (times + {k1})) AS score,
+        max(sum(weight * times * {k1_plus_1} / (times + {k1}))) OVER () AS highest
     FROM episode_hits JOIN episode_rarity ON episode_rarity.n = episode_hits.n
     GROUP BY conversation_id, episode
 ),
 {near},
 likely AS MATERIALIZED (
     SELECT s.id, s.conversation_id, s.position,
-        :words_weight * s.score / (SELECT max(score) FROM lexical)
+        :words_weight * s.score / s.highest
         + :time * coalesce({nearness}, 0)
-        + :episode * coalesce(e.score / (SELECT max(score) FROM episodes), 0)
+        + :episode * coalesce(e.score / e.highest, 0)
         + CASE WHEN s.name = (SELECT name FROM speaker) THEN :speaker + :first_person / 2 ELSE 0 END AS score
     FROM lexical AS s LEFT JOIN episodes AS e ON e.conversation_id = s.conversation_id AND e.episode = s.episode
     WHERE (SELECT messages FROM reach) > :narrow
@@ -133,7 +134,7 @@ own AS MATERIALIZED (
     SELECT s.*, {role_and_time} AS wanted,
         s.score IS NOT NULL OR s.similarity IS NOT NULL AS eligible,
         :similarity * coalesce(s.similarity, 0) AS part_similarity,
-        :words_weight * coalesce(s.score / s.most, 0) AS part_words,
+        :words_weight * coalesce(s.score / s.highest, 0) AS part_words,
         :time * coalesce({nearness}, 0) AS part_time
     FROM told AS s
 ),
@@ -151,7 +152,7 @@ parts AS (
     SELECT b.id, part_similarity, part_words, part_time,
         :neighbours * {greatest}(b.before, b.after, 0) AS part_neighbours,
         CASE WHEN b.before_asks THEN :reply * b.before ELSE 0 END AS part_reply,
-        :episode * coalesce(e.score / (SELECT max(score) FROM episodes), 0) AS part_episode,
+        :episode * coalesce(e.score / e.highest, 0) AS part_episode,
         CASE WHEN b.of_speaker THEN :speaker ELSE 0 END AS part_speaker,
         CASE WHEN b.of_itself THEN :first_person ELSE 0 END AS part_first_person
     FROM beside AS b LEFT JOIN episodes AS e ON e.conversation_id = b.conversation_id AND e.episode = b.episode

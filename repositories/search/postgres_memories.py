@@ -113,7 +113,7 @@ NEAR = """near AS MATERIALIZED (
 ),
 best_near AS MATERIALIZED (
     SELECT greatest(min(similarity), 0) AS least_similarity, (
-        SELECT :words_weight * coalesce(l.score / (SELECT max(score) FROM lexical), 0) + :similarity * n.similarity
+        SELECT :words_weight * coalesce(l.score / l.highest, 0) + :similarity * n.similarity
         FROM near AS n LEFT JOIN lexical AS l ON l.id = n.id
         ORDER BY 1 DESC
         LIMIT 1 OFFSET {{few}} - 1
@@ -123,7 +123,7 @@ best_near AS MATERIALIZED (
 """`best_near`: the score that enough of the nearest have, so that a lower one is none of the best."""
 
 WORTH = """LEFT JOIN near USING (id) JOIN best_near AS b ON b.score IS NULL
-        OR :words_weight * lexical.score / (SELECT max(score) FROM lexical)
+        OR :words_weight * lexical.score / highest
             + :similarity * coalesce(similarity, least_similarity) >= b.score"""
 """What is not among the nearest is no nearer than the last of them: few rows with words are left to look up."""
 

@@ -121,10 +121,11 @@ MEASURED_SCORED = """measured AS MATERIALIZED (
 """
 
 LEXICAL = """typical AS MATERIALIZED (
-    SELECT json_extract(found, '$.typical') AS size FROM scored
+    SELECT json_extract(found, '$.typical') AS typical_size FROM scored
 ),
 lexical AS MATERIALIZED (
-    SELECT one.key AS id, one.value AS score FROM scored CROSS JOIN json_each(scored.found, '$.scores') AS one
+    SELECT one.key AS id, one.value AS score, max(one.value) OVER () AS highest
+    FROM scored CROSS JOIN json_each(scored.found, '$.scores') AS one
 )"""
 
 NEAR = Near(
