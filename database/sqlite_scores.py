@@ -26,10 +26,10 @@ STOPPED = json.dumps({"scores": {"": 0.0, "-": 0.0}, "similarities": {"": 0.0, "
 def register(connection: sqlite3.Connection, most_mb: int = DEFAULT_MB) -> None:
     """likeliest(texts, vectors, space, vector, metric, similarity, words, count, most, k1, b, asked): JSON.
 
-    Of everything the `count` nearest, and as many of the rows that hold one of the words that are
-    `asked`, JSON [[word, weight as text], ...]: those with the highest sum of weighed similarity and words, of the
-    `most` with the highest score by words. `similarities` of both, null without a vector; `scores` of those that hold
-    a word, and of the highest; `typical` is the length of a text. Where `count` is less than none, all `scores`.
+    Of everything the `count` nearest, and as many of the rows that hold one of the words that are `asked`, JSON
+    [[word, weight as text], ...]: those with the highest sum of weighed similarity and words, of the `most` with the
+    highest score by words. `similarities` of both, null without a vector; `scores` of those that hold a word, and the
+    highest of all; `typical` is the length of a text. Where `count` is less than none, all `scores`.
     """
     held = held_for(connection, most_mb)
 
@@ -97,7 +97,7 @@ def _places(ids: Ids, of: Ids) -> Numbers:
     """By keys: where that of two ids is one, one more is told."""
     keys = keys_of(np.concatenate([of, ids]), 0)
     sought, keys = np.sort(keys[: of.size]), keys[of.size :]
-    # As np.isin, which takes ten times as long for some thousands.
+    # As np.isin, in half its time.
     places = np.minimum(np.searchsorted(sought, keys), of.size - 1)
     return np.flatnonzero(sought[places] == keys) if of.size else places[:0]
 

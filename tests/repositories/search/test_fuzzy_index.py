@@ -297,3 +297,16 @@ async def test_long_texts_are_compared_beside_other_tasks(
         await uow.messages.append(talk.id, role="user", content="long " * 30_000 + "adoption")
         assert len(await uow.messages.similar("adpotion")) == 2
     assert threads == [True, False]
+
+
+async def test_the_end_of_a_very_long_text_is_not_compared(
+    fresh_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor is it in the index, which has found the text by another word."""
+    monkeypatch.setattr("repositories.search.fuzzy_search.LONGEST", 100)
+    await build_fuzzy_index(fresh_database)
+    async with UnitOfWork(fresh_database) as uow:
+        talk = await uow.conversations.create(title="x")
+        await uow.messages.append(talk.id, role="user", content="adoptions " + "long " * 20 + "adoption")
+        [hit] = await uow.messages.similar("adoption")
+    assert hit.similarity < 1
