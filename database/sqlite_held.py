@@ -11,7 +11,6 @@ import sqlite3
 import threading
 from bisect import bisect_right
 from collections.abc import Sequence
-from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -19,6 +18,7 @@ from weakref import WeakValueDictionary
 
 import numpy as np
 
+from database.sqlite_committed import committed
 from database.sqlite_signatures import Ids, Signatures, Space, Vector
 from database.sqlite_texts import HeldTexts
 from database.sqlite_vectors import matrix_of
@@ -179,9 +179,7 @@ class Held:
 
     def _refresh(self, space: Space, whole: bool) -> None:
         """Read what was committed: the news, or all of it again after many, so that little is held that is gone."""
-        with closing(sqlite3.connect(self.file, isolation_level=None)) as connection:
-            connection.execute("PRAGMA query_only=ON")
-            connection.execute("BEGIN")
+        with committed(self.file) as connection:
             changes = connection.execute(CHANGES).fetchone()[0]
             shared = self.spaces.get(space)
             if shared is None or (whole and not shared.whole) or not shared.goes_on_to(changes):

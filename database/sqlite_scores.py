@@ -13,7 +13,7 @@ from database.sqlite_held import DEFAULT_MB, Held, held_for
 from database.sqlite_interrupted import or_if_interrupted
 from database.sqlite_likely import exact_similarities, similarities_of
 from database.sqlite_nearest import Scope
-from database.sqlite_signatures import Ids, Numbers, Space, keys_of
+from database.sqlite_signatures import Ids, Numbers, Space, keys_of, places_in
 from database.sqlite_texts import Texts
 from database.sqlite_vectors import Nearest
 from database.sqlite_words import numbers_of
@@ -83,8 +83,7 @@ def _scores(
     texts = held.texts.of(connection, table, known) if held else Texts.looked_up(connection, table, known)
     if not texts.numbers.size:
         return texts.ids, np.zeros(0), None
-    places = np.minimum(np.searchsorted(texts.numbers, numbers), texts.numbers.size - 1)
-    there = texts.numbers[places] == numbers
+    places, there = places_in(texts.numbers, numbers)
     places, weights = places[there], weights[there]
     sizes = texts.sizes[places]
     typical = float(sizes.mean())
@@ -96,10 +95,9 @@ def _scores(
 def _places(ids: Ids, of: Ids) -> Numbers:
     """By keys: where that of two ids is one, one more is told."""
     keys = keys_of(np.concatenate([of, ids]), 0)
-    sought, keys = np.sort(keys[: of.size]), keys[of.size :]
     # As np.isin, in half its time.
-    places = np.minimum(np.searchsorted(sought, keys), of.size - 1)
-    return np.flatnonzero(sought[places] == keys) if of.size else places[:0]
+    _, there = places_in(np.sort(keys[: of.size]), keys[of.size :])
+    return np.flatnonzero(there)
 
 
 def _highest(sums: Floats, ids: Ids, count: int) -> Numbers:

@@ -15,6 +15,7 @@ import numpy as np
 from database.sqlite_vectors import BLOCK, matrix_of
 
 Numbers = np.ndarray[Any, np.dtype[np.int64]]
+Bools = np.ndarray[Any, np.dtype[np.bool_]]
 Bits = np.ndarray[Any, np.dtype[np.uint64]]
 Vector = np.ndarray[Any, np.dtype[np.float32]]
 Vectors = np.ndarray[Any, np.dtype[np.float32]]
@@ -138,7 +139,7 @@ class Signatures:
         count = int(np.searchsorted(self.numbers, number, side="right"))
         return self if count == self.numbers.size else self.some(slice(count))
 
-    def some(self, which: "slice | np.ndarray[Any, np.dtype[np.bool_]]") -> "Signatures":
+    def some(self, which: slice | Bools) -> "Signatures":
         return Signatures(
             self.centre,
             self.numbers[which],
@@ -218,7 +219,7 @@ class Signatures:
         return cosines * self.scales[places] + self.errors[places]
 
 
-def packed(above: np.ndarray[Any, np.dtype[np.bool_]]) -> Bits:
+def packed(above: Bools) -> Bits:
     """Rows of booleans as columns of 64-bit words."""
     bits = np.packbits(above, axis=1)
     padded = np.zeros((len(bits), -(-bits.shape[1] // 8) * 8), np.uint8)
@@ -234,3 +235,11 @@ def keys_of(ids: Ids, seed: int) -> Keys:
         keys = (keys ^ word) * odd
         keys ^= keys >> np.uint64(32)
     return keys
+
+
+def places_in(ordered: Numbers | Keys, sought: Numbers | Keys) -> tuple[Numbers, Bools]:
+    """Where each is, and whether it is there; a place of what is not there means nothing."""
+    if not ordered.size:
+        return np.zeros(sought.size, np.int64), np.zeros(sought.size, np.bool_)
+    places = np.minimum(np.searchsorted(ordered, sought), ordered.size - 1)
+    return places, ordered[places] == sought

@@ -9,12 +9,12 @@ import json
 import sqlite3
 import threading
 from collections.abc import Mapping
-from contextlib import closing
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from database.sqlite_signatures import Ids, Numbers
+from database.sqlite_committed import committed
+from database.sqlite_signatures import Ids, Numbers, places_in
 from database.sqlite_words import numbers_of
 
 LOOKED_UP = 100
@@ -95,17 +95,14 @@ class HeldTexts:
     def _known(self, table: str, schema: int, numbers: Numbers) -> tuple[Texts, Numbers]:
         """And the numbers that are unknown."""
         of_schema, texts = self.tables.get(table, (schema, NONE))
-        if of_schema != schema or not texts or not texts.numbers.size:
+        if of_schema != schema or not texts:
             return NONE, numbers
-        places = np.minimum(np.searchsorted(texts.numbers, numbers), texts.numbers.size - 1)
-        there = texts.numbers[places] == numbers
+        places, there = places_in(texts.numbers, numbers)
         return texts.some(places[there]), numbers[~there]
 
     def _read_on(self, table: str) -> None:
         """What was committed since, or all of it again where most of what is held is gone."""
-        with closing(sqlite3.connect(self.file, isolation_level=None)) as connection:
-            connection.execute("PRAGMA query_only=ON")
-            connection.execute("BEGIN")
+        with committed(self.file) as connection:
             schema: int = connection.execute(SCHEMA).fetchone()[0]
             of_schema, texts = self.tables.get(table, (schema, NONE))
             rows: int = connection.execute(f"SELECT count(*) FROM {table}_search").fetchone()[0]

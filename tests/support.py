@@ -17,6 +17,9 @@ from database import Database
 from database.url import parse_url
 
 LEAST_SERVER_VERSION = 180_000
+LOCK_WAITS = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+"""On PostgreSQL, how many connections of this database wait for a lock."""
+
 NOT_COUNTED = re.compile(r"\s*(BEGIN|COMMIT|ROLLBACK|SAVEPOINT|RELEASE|PRAGMA)\b", re.IGNORECASE)
 
 

@@ -18,9 +18,7 @@ from tests.factories import (
     MemoryEmbeddingFactory,
     MessageEmbeddingFactory,
 )
-from tests.support import Statements
-
-WAITS = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+from tests.support import LOCK_WAITS, Statements
 
 Counted = Callable[[], AbstractContextManager[Statements]]
 
@@ -120,7 +118,7 @@ async def test_two_make_and_activate_the_first_space_at_once(fresh_database: Dat
             await uow.embedding_spaces.activate(space.id)
             # The first one ends when the other one waits for it.
             for _ in range(500):
-                if not overlap or await fresh_database.fetch_value(WAITS):
+                if not overlap or await fresh_database.fetch_value(LOCK_WAITS):
                     break
                 await asyncio.sleep(0.01)
 

@@ -17,7 +17,7 @@ from database.errors import (
     TransactionError,
 )
 from repositories import MessageRecord, MessageWriter, UnitOfWork
-from tests.support import Statements, on_postgresql, on_sqlite
+from tests.support import LOCK_WAITS, Statements, on_postgresql, on_sqlite
 
 Counted = Callable[[], AbstractContextManager[Statements]]
 
@@ -61,10 +61,9 @@ async def held(database: Database, talk: UUID) -> AsyncIterator[UnitOfWork]:
 
 async def under_way(database: Database, backend: str) -> None:
     """On PostgreSQL until a group waits for a lock; on SQLite until it waits for the connection."""
-    waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
     for _ in range(10):
         await asyncio.sleep(0)
-    while backend == "postgresql" and not await database.fetch_value(waits):
+    while backend == "postgresql" and not await database.fetch_value(LOCK_WAITS):
         # Each question is a round trip: time for the others.
         pass
 
